@@ -1,0 +1,42 @@
+/* admit.h - request -> verdict.
+ *
+ * Takes a submission as it came over the edge (surface, header lines, body), reads and checks it, asks the store, and answers once with a
+ * verdict that the edge turns into status and body.  Knows no HTTP.
+ */
+#ifndef ADMIT_ADMIT_H
+#define ADMIT_ADMIT_H
+
+#include "store/store.h"
+#include "task/task_json.h"
+
+enum admit_verdict {
+	ADMIT_ACCEPT,    /* stored now */
+	ADMIT_REPLAY,    /* the same submission again: the first answer */
+	ADMIT_CONFLICT,  /* the key was used with another body */
+	ADMIT_BUSY,      /* the key is in flight elsewhere; try again */
+	ADMIT_INVALID,   /* problem says what */
+	ADMIT_LATER      /* the store cannot now; outcome_unknown tells whether something may have happened */
+};
+
+struct admit_answer {
+	enum admit_verdict verdict;
+	const struct task_row *row;          /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first */
+	struct span body;                    /* ACCEPT, REPLAY: the kept answer */
+	const struct task_problem *problem;  /* INVALID */
+	bool outcome_unknown;                /* LATER: Taskq-Outcome */
+	int64_t expires_at;                  /* of the key */
+};
+typedef void admit_fn(void *arg, const struct admit_answer *a);
+
+struct admit_request {
+	enum task_surface surface;
+	struct span tenant;
+	struct span key_header;   /* the header's value; ptr null: absent */
+	struct span body;         /* borrowed until the callback */
+	struct span trace_id;     /* from traceparent; empty: none */
+	struct arena *arena;      /* of the request */
+	int64_t deadline;
+};
+void admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void *arg);
+
+#endif

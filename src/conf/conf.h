@@ -1,0 +1,38 @@
+/* conf.h - the configuration as a struct, immutable once loaded.
+ *
+ * struct conf has one member per section of options.def and in it one per option: c->http.max_body, c->drain_timeout (top level
+ * options are direct members).  Titled sections are arrays: c->handlers[i].title, c->handlers[i].timeout, c->nhandlers.
+ *
+ * TIME is int64_t us, SIZE int64_t bytes, INT and COUNT int (COUNT: `auto` is resolved to the number of cores), BOOL bool, WORD int
+ * (position in its words), TEXT/PATH/SECRET const char * (never null), LIST struct conf_list.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+
+struct conf_list {
+	const char **items; /* terminated by null as well */
+	int n;
+};
+
+#include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
+
+/* Positions of WORD options. */
+enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN };
+enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
+
+/* Reads and checks a file and all it includes.  Null when anything is wrong: then `errors` holds a line each, "file:line: what is
+ * wrong, what was expected".  Path null: the defaults alone. */
+struct conf *conf_load(const char *path, struct buf *errors) MUSTCHECK;
+void conf_free(struct conf **c);
+void conf_print(const struct conf *c, FILE *f);  /* the effective configuration, readable by conf_load */
+void conf_sample(FILE *f);                       /* etc/taskq.conf: every option, commented, with its words */
+/* Copies what may only change at a restart from `old` into `fresh` and appends a line for each difference to `notes`. */
+void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
+const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */
+
+#endif

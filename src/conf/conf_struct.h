@@ -1,0 +1,1 @@
+/* conf_struct.h - struct conf, spelled out of options.def. */

@@ -1,0 +1,200 @@
+/* store.h - Postgres, as verbs: structs in, structs out, never a PGresult.
+ *
+ * One struct store per process, made after fork.  Every verb answers by a callback on a later turn of the loop, exactly once, also
+ * at store_close().  Rows given to a callback are borrowed until it returns.  Times are microseconds; instants are the database's.
+ *
+ * Statuses: OK; REFUSED, a rule said no; FAILED, certainly nothing happened; UNSURE, the line was lost after send and the store
+ * could not find out before the caller's deadline (it keeps trying where it must: a worker's step is repeated until known).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/arena.h"
+#include "conf/conf.h"
+#include "sys/loop.h"
+#include "sys/wake.h"
+#include "task/task.h"
+
+struct store;
+
+enum store_status { STORE_OK, STORE_REFUSED, STORE_FAILED, STORE_UNSURE };
+
+struct store_options {
+	struct loop *loop;
+	const struct conf *conf;
+	struct wake *wake;       /* rung after commits; may be null in tests */
+	const char *node;        /* name of this node */
+	struct id boot;          /* this start of the supervisor */
+	int submit_connections;  /* 0 where the role needs none */
+	int read_connections;
+	bool worker;             /* a connection for store_step() */
+	bool keeper;             /* a connection for the duties */
+};
+
+struct store *store_open(const struct store_options *o) MUSTCHECK;
+void store_close(struct store **s); /* everything unanswered is answered FAILED or UNSURE first */
+
+/* What /readyz says: null when ready, else what is missing ("cannot connect to postgres: ...", "schema is version 3, this
+ * program needs 4", "fsync is off"). */
+const char *store_not_ready(const struct store *s);
+int64_t store_db_now(const struct store *s); /* estimate of the database's clock */
+
+/* --- submit: store_submit.c ---------------------------------------------------------------------------------------------- */
+
+enum store_verdict { STORE_ACCEPTED, STORE_REPLAYED, STORE_MISMATCH, STORE_BUSY /* key in flight elsewhere */ };
+
+struct store_submitted {
+	enum store_status status;
+	enum store_verdict verdict;     /* when OK */
+	struct task_row row;            /* ACCEPTED, REPLAYED: as submitted.  MISMATCH: id and created_at of the first */
+	enum task_surface surface;      /* of the first submission */
+	int version;                    /* renderer of the first answer */
+	int64_t expires_at;
+	const char *why;                /* FAILED, UNSURE: for the log */
+};
+typedef void store_submit_fn(void *arg, const struct store_submitted *s);
+
+struct store_submission {
+	const struct task_request *request; /* borrowed until the callback */
+	enum task_surface surface;
+	struct span tenant;
+	struct span key;                    /* empty: none (never a replay) */
+	int64_t deadline;                   /* clock_now() */
+};
+/* Joins the next batch. */
+void store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg);
+
+/* --- read: store_read.c ----------------------------------------------------------------------------------------------------- */
+
+typedef void store_row_fn(void *arg, enum store_status status, const struct task_row *row); /* null row: not found */
+void store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
+
+struct store_filter {
+	int state;               /* enum task_state, or -1 */
+	struct span task_type;   /* empty: any */
+	struct span queue;
+	struct span tenant;
+	struct span key;         /* the task of this idempotency key */
+	struct id before;        /* zero: from the newest; else older than this id */
+	int limit;               /* 1..1000 */
+	int offset;              /* compatible surface only */
+};
+struct store_page {
+	enum store_status status;
+	const struct task_row *rows;
+	int nrows;
+	bool more;               /* a next page may hold something; a short page with more is legal */
+	struct id next;          /* where it begins: the `before` of the next call */
+};
+typedef void store_list_fn(void *arg, const struct store_page *page);
+void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn, void *arg);
+
+/* --- by hand: store_hand.c ---------------------------------------------------------------------------------------------------- */
+
+/* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task. */
+void store_cancel(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
+struct store_retry {
+	int extra_attempts;   /* added to max_attempts */
+	bool reset_attempts;
+};
+void store_retry(struct store *s, const struct id *id, const struct store_retry *how, store_row_fn *fn, void *arg);
+
+/* --- work: store_worker.c -------------------------------------------------------------------------------------------------------
+ *
+ * A worker process has one identity (inc), one connection, and takes one step at a time: outcomes, give-backs and the next claim travel
+ * in one commit.  The store repeats a step that was cut until it knows; when the worker was declared dead meanwhile it says so by
+ * `lost` and takes a new identity: the caller stops its handlers and forgets its tasks. */
+
+struct store_lease {
+	struct id lo, hi;      /* the range */
+	int64_t lease_id;
+};
+
+struct store_claimed {         /* one task of a claimed lease */
+	struct store_lease lease;
+	struct task_row row;   /* payload included; borrowed until the callback returns */
+	int run, attempts, crashes;  /* before this start: attempts charged so far */
+};
+
+enum store_outcome_kind { STORE_SUCCEEDED, STORE_RETRY, STORE_BURY, STORE_DISCARD };
+struct store_outcome {
+	struct id id;
+	struct store_lease lease;
+	enum store_outcome_kind kind;
+	struct span result;              /* SUCCEEDED: JSON text or empty */
+	const struct task_failure *failure; /* else */
+	const char *reason;              /* BURY: RETRY_EXHAUSTED, NON_RETRYABLE, NO_HANDLER ... */
+	int64_t delay;                   /* RETRY: from the commit on, us */
+	bool charge;                     /* the run counts against max_attempts */
+	bool crash;                      /* the run counts as a crash */
+	int64_t started_at;              /* database clock */
+};
+/* Tasks of a lease that were not started, or stopped at drain: back to ready.  `from`..`hi` of the lease minus what is done or
+ * tried. */
+struct store_giveback {
+	struct store_lease lease;
+	struct id from;                  /* == lo: the whole rest of the lease */
+};
+
+struct store_lane_want {
+	int32_t lane;
+};
+
+struct store_step {
+	const struct store_outcome *outcomes;
+	int noutcomes;
+	const struct store_giveback *givebacks;
+	int ngivebacks;
+	const int32_t *lanes;            /* lanes to claim from, best first */
+	int nlanes;
+	int claim;                       /* at most so many tasks; 0: none */
+};
+struct store_stepped {
+	enum store_status status;        /* OK, or FAILED at store_close() */
+	bool lost;                       /* identity lost: every task of this worker is somebody else's now */
+	const bool *accepted;            /* per outcome: true written, false stale */
+	const struct store_claimed *tasks;
+	int ntasks;
+};
+typedef void store_step_fn(void *arg, const struct store_stepped *s);
+void store_step(struct store *s, const struct store_step *step, store_step_fn *fn, void *arg); /* arrays borrowed until the callback */
+int64_t store_worker_inc(const struct store *s); /* 0: not registered yet */
+
+/* Touches worker.seen, and tells which of my running tasks were cancelled. */
+struct store_beat {
+	enum store_status status;
+	bool lost;
+	const struct id *cancelled;
+	int ncancelled;
+};
+typedef void store_beat_fn(void *arg, const struct store_beat *b);
+void store_beat(struct store *s, store_beat_fn *fn, void *arg);
+
+/* Lanes, their names, and which of them have something ready: the plain read that yields the low-water marks too. */
+struct store_lane {
+	int32_t lane;
+	struct span queue, task_type, group;
+	bool paused;
+	bool ready;              /* a ready row was seen */
+	int prio;                /* of its head */
+	struct id head;
+};
+typedef void store_lanes_fn(void *arg, enum store_status status, const struct store_lane *lanes, int nlanes);
+void store_lanes(struct store *s, store_lanes_fn *fn, void *arg);
+
+/* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
+
+typedef void store_count_fn(void *arg, enum store_status status, int64_t count, int64_t next); /* next: us until the next is due, -1 unknown */
+void store_promote(struct store *s, store_count_fn *fn, void *arg);            /* due waiting rows -> ready */
+void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg); /* dead local worker: delete row, then reap */
+void store_release_boot(struct store *s, store_count_fn *fn, void *arg);       /* workers of this node from earlier starts */
+void store_reap(struct store *s, store_count_fn *fn, void *arg);               /* silent workers, orphan leases, expired pull leases */
+void store_partitions(struct store *s, store_count_fn *fn, void *arg);         /* makes the coming ones; count = made ahead */
+void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);         /* expired keys of finished tasks, one small batch */
+
+/* --- schema: store_migrate.c; synchronous, for taskqd --migrate only ---------------------------------------------------------------- */
+
+/* 0, or a sysexits code after logging why (69 no database, 78 schema from the future). */
+int store_migrate(const struct conf *c) MUSTCHECK;
+
+#endif

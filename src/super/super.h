@@ -1,0 +1,55 @@
+/* super.h - lifecycle of processes; knows no SQL, no HTTP, no task.
+ *
+ * main() hands over a table of roles.  The supervisor forks them, watches, restarts with throttling, drains and reloads.  A
+ * reload is a new generation: children are started with the new configuration, then the old ones are told to drain.  It holds no event
+ * base, no libpq; signals set flags, meaning lives in the loop, which compares what should run with what runs and starts the difference.
+ */
+#ifndef SUPER_SUPER_H
+#define SUPER_SUPER_H
+
+#include "base/base.h"
+#include "base/id.h"
+#include "conf/conf.h"
+#include "stats/stats.h"
+#include "sys/wake.h"
+
+/* All that crosses the fork. */
+struct super_child {
+	const struct conf *conf;   /* of this generation */
+	const char *conf_path;
+	struct stats *stats;
+	int slot;                  /* of the stats region */
+	int index;                 /* among its role: 0, 1, ... */
+	unsigned generation;
+	struct id boot;            /* this start of the supervisor */
+	pid_t supervisor;
+	const int *listeners;      /* listening HTTP sockets, shared by all */
+	int nlisteners;
+	struct wake *wake;
+	int launch_listener;       /* SEQPACKET socket of this generation's launcher; the launcher accepts on it */
+	char launch_path[108];     /* workers connect to it */
+	int gone_pipe[2];          /* launcher -> keeper: an int64_t inc for each dead worker whose handlers are gone */
+};
+
+typedef int super_role_fn(const struct super_child *me); /* the process; its result is the exit code */
+
+struct super_role {
+	const char *name;          /* "acceptor" */
+	super_role_fn *run;
+	int (*count)(const struct conf *c); /* how many of a generation */
+	int stop_order;            /* drain: 1 first; the launcher last */
+	bool keeps_root;           /* the launcher; others drop to conf->user */
+};
+
+struct super_options {
+	const char *conf_path;
+	struct conf *conf;         /* ownership passes */
+	const struct super_role *roles;
+	int nroles;
+	bool daemonize;
+	const char *const *routes; /* "METHOD path", terminated by null, for the stats region */
+};
+/* The daemon's whole life.  Returns the exit code of the program (sysexits). */
+int super_run(const struct super_options *o) MUSTCHECK;
+
+#endif

@@ -1,0 +1,40 @@
+/* proc.h - processes: titles, parents, ends, trees. */
+#ifndef SYS_PROC_H
+#define SYS_PROC_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+
+/* main() hands over argv before anything else; the title is then written over argv and environ (the environment is copied
+ * first).  ps shows "taskqd: worker 2 (running)". */
+void proc_title_init(int argc, char **argv);
+void proc_title_set(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* The kernel sends `sig` when the parent dies.  To be called after the last change of uid (a change clears it); returns false
+ * when the parent is already another than `parent` (then the caller exits). */
+bool proc_parent_death(int sig, pid_t parent) MUSTCHECK;
+void proc_become_subreaper(void);
+
+/* setgroups, setresgid, setresuid to the user; checks that there is no way back.  False + errno when it fails.  A process
+ * that is not root may only "drop" to itself. */
+bool proc_drop_to(const char *user) MUSTCHECK;
+
+/* "exit 3", "killed by SIGSEGV (core dumped)". */
+void proc_status_text(int wait_status, char *text, size_t size);
+const char *proc_signal_name(int sig); /* "SIGTERM"; "signal 99" when unknown (static) */
+
+/* Start time of a process in clock ticks since boot, from /proc/PID/stat; 0 when there is none.  pid + start time names a process for
+ * ever. */
+uint64_t proc_start_time(pid_t pid);
+
+/* All living descendants of `root` (children, their children ...) as seen in /proc now, appended as pid_t; `root` itself not. */
+void proc_descendants(pid_t root, struct buf *pids);
+/* Direct children only. */
+void proc_children(pid_t root, struct buf *pids);
+
+/* Clears handlers and mask; for the moment between fork and exec. */
+void proc_signals_reset(void);
+
+#endif

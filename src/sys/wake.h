@@ -1,0 +1,33 @@
+/* wake.h - wake-ups between the processes of one node.
+ *
+ * Made by the supervisor before the first fork: an eventfd for each worker slot, one for the keeper, and a page of shared
+ * counters.  An acceptor that has committed tasks marks their lanes and rings; a worker that wakes looks at the counters to
+ * see which lanes moved.  All of it is a hint: a lost one costs time (the poll finds the rows), never a task.
+ */
+#ifndef SYS_WAKE_H
+#define SYS_WAKE_H
+
+#include "base/base.h"
+
+#define WAKE_LANES 1024   /* lane ids are folded into this many counters; a collision costs one empty claim */
+#define WAKE_WORKERS 128  /* worker indices that can have a bell */
+
+struct wake;
+
+struct wake *wake_new(void) MUSTCHECK; /* anonymous shared memory + eventfds (non-blocking, close-on-exec) */
+
+int wake_worker_fd(const struct wake *w, int worker); /* readable after a ring */
+void wake_worker_hungry(struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */
+void wake_workers_ring(struct wake *w);
+int wake_keeper_fd(const struct wake *w);
+void wake_keeper_ring(struct wake *w);
+void wake_hush(int fd); /* drains an eventfd */
+
+/* `ready`: new rows at the end of the lane.  `lower`: rows were put below the low-water mark (promotion, give-back, reap):
+ * a claimer forgets its mark. */
+void wake_lane_ready(struct wake *w, int32_t lane);
+void wake_lane_lower(struct wake *w, int32_t lane);
+uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
+uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
+
+#endif

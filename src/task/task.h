@@ -1,0 +1,196 @@
+/* task.h - the domain: what a task is, its states, its limits.  Pure functions; includes base only. */
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/id.h"
+
+/* --- limits -------------------------------------------------------------------------------------------------------- */
+#define TASK_TYPE_MAX 64          /* bytes of a task type: [A-Za-z0-9_.:-]+ on /v1; any printable UTF-8 on the compatible surface */
+#define TASK_QUEUE_MAX 64
+#define TASK_KEY_MAX 255          /* bytes of an idempotency key */
+#define TASK_ATTEMPTS_MAX 100     /* upper bound of max_attempts on /v1; 10 on the compatible surface */
+#define TASK_PRIORITY_MIN (-100)
+#define TASK_PRIORITY_MAX 100     /* greater runs sooner; stored as prio = -priority */
+#define TASK_LABELS_MAX 16        /* labels of a task, each name and value up to 64 bytes */
+#define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
+#define TASK_DEPTH_MAX 64         /* nesting of JSON */
+#define TASK_RUN_MAX 32000
+
+/* --- states: states.def, task_state.c -------------------------------------------------------------------------------- */
+
+/* Where a task is.  The database never stores this word: it follows from the rows (done, dead, lease, waiting, ready). */
+enum task_state {
+	TASK_NEW,
+	TASK_READY,
+	TASK_WAITING,
+	TASK_LEASED,
+	TASK_SUCCEEDED,
+	TASK_FAILED,
+	TASK_CANCELLED,
+	TASK_DEAD,
+	TASK_STATES
+};
+/* done.status in the database; CHECKed there. */
+enum task_done { TASK_DONE_SUCCEEDED = 1, TASK_DONE_FAILED = 2, TASK_DONE_CANCELLED = 3 };
+
+/* Why a move happens: the rows of states.def. */
+enum task_event {
+#define TRANSITION_EVENT(name, text) TASK_EV_##name,
+#define TRANSITION(from, event, to)
+#include "task/states.def"
+#undef TRANSITION_EVENT
+#undef TRANSITION
+	TASK_EVENTS
+};
+
+const char *task_state_name(enum task_state s);  /* "leased" */
+const char *task_event_name(enum task_event e);
+/* The word of the API: pending (ready or waiting), processing, succeeded, failed, dead_letter, cancelled. */
+const char *task_status_word(enum task_state s);
+bool task_status_parse(struct span word, enum task_state *s_r) MUSTCHECK; /* pending gives TASK_READY */
+/* TASK_STATES when the move is illegal. */
+enum task_state task_state_next(enum task_state from, enum task_event why);
+
+/* --- failure classes: task_class.c ------------------------------------------------------------------------------------ */
+
+enum task_class { TASK_CLASS_NONE, TASK_TRANSIENT, TASK_PERSISTENT, TASK_NON_RETRYABLE, TASK_AUTH, TASK_RATE_LIMITED, TASK_CRASH, TASK_CLASSES };
+const char *task_class_name(enum task_class c); /* "TRANSIENT"; null for NONE */
+bool task_class_parse(struct span word, enum task_class *c_r) MUSTCHECK;
+
+/* What became of one run; filled by run/, written by store/. */
+struct task_failure {
+	enum task_class class;
+	char code[64];                 /* "HANDLER_FAILED", "TIMEOUT", "NO_HANDLER" ...; [A-Z0-9_]+ */
+	char message[TASK_ERROR_MAX + 1]; /* UTF-8, for last_error */
+	int exit;                      /* wait status, or HTTP status; -1 none */
+};
+/* Class and code of an exec handler's end by the table of the design: 0 is success and not asked here; 64, 65, 66, 78
+ * NON_RETRYABLE; 77 AUTH; every other code TRANSIENT, HANDLER_FAILED; a signal CRASH. */
+void task_class_of_exit(int wait_status, struct task_failure *f_r);
+
+/* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
+
+struct task_backoff {
+	int64_t base;     /* us; default 2 s */
+	double factor;    /* 3 */
+	int64_t cap;      /* 120 s */
+	double jitter_lo; /* 0.10: the delay grows by 10 to 30 per cent, never shrinks */
+	double jitter_hi; /* 0.30 */
+};
+/* Delay before the run after `attempts` charged attempts (1, 2, ...); `dice` in [0, 1). */
+int64_t task_backoff_delay(const struct task_backoff *b, int attempts, double dice);
+
+/* --- ids and ranges: task_id.c ---------------------------------------------------------------------------------------------
+ * UUIDv7: ms 48 | ver 4 | bucket 12 | var 2 | writer 30 | seq 16 | pos 16.  Neighbours of one batch differ in pos only, so a
+ * range lo..hi never covers foreign tasks. */
+
+#define TASK_BUCKETS 1024
+#define TASK_BATCH_MAX 60000 /* positions used of one batch; pos <= 65,534 */
+
+struct task_id_maker {
+	uint32_t writer;     /* 30 bits, from the database, never reused */
+	uint16_t bucket;     /* home bucket of this maker */
+	uint16_t seq;
+	int64_t last_ms;     /* never goes back */
+	int64_t db_offset;   /* us: database clock minus clock_wall(), learned at connect */
+};
+void task_id_maker_init(struct task_id_maker *m, uint32_t writer, uint16_t bucket, int64_t db_offset);
+/* Begins a batch; ids of it are task_id_at(first, 0 .. n-1).  False when the clock went back more than ten seconds: then the
+ * caller needs a new writer. */
+bool task_id_batch(struct task_id_maker *m, struct id *first_r) MUSTCHECK;
+struct id task_id_at(const struct id *first, uint32_t pos);
+uint32_t task_id_pos(const struct id *id);
+uint16_t task_id_bucket(const struct id *id);
+int64_t task_id_time(const struct id *id); /* us since the epoch */
+bool task_id_same_batch(const struct id *a, const struct id *b); /* equal in the first 112 bits */
+/* The bucket of an idempotency key: fmix64(fnv1a64(tenant, NUL, key)) & 1023. */
+uint16_t task_key_bucket(struct span tenant, struct span key);
+
+/* --- idempotency keys and fingerprints: task_idem.c --------------------------------------------------------------------- */
+
+/* Parses the header's value: bare (0x20-0x7e, no space at the ends) or an RFC 8941 string (parameters are ignored); 1-255 bytes
+ * after unquoting.  Returns null or what is wrong.  key_r needs TASK_KEY_MAX + 1 bytes. */
+const char *task_key_parse(struct span header, char *key_r, size_t *len_r) MUSTCHECK;
+/* First 16 bytes of SHA-256(tenant, NUL, key): the primary key of the key's row. */
+struct id task_key_digest(struct span tenant, struct span key);
+
+/* --- a submitted task, before it is stored ---------------------------------------------------------------------------------- */
+
+enum task_surface { TASK_SURFACE_V1 = 1, TASK_SURFACE_COMPAT = 2 };
+
+struct task_label {
+	struct span name;
+	struct span value;
+};
+
+/* What the client asked for, defaults filled; spans point into the request body. */
+struct task_request {
+	struct span task_type;
+	struct span queue;        /* "default" */
+	struct span payload;      /* JSON text exactly as sent; "{}" when absent */
+	int max_attempts;         /* 5 on /v1, 3 on the compatible surface: constants of the surface, never configuration */
+	int priority;             /* 0 */
+	int64_t run_at;           /* us since the epoch; 0: now */
+	struct span schema_version; /* empty: none */
+	struct span trace_id;       /* empty: none */
+	struct span group;          /* empty: none */
+	struct task_label labels[TASK_LABELS_MAX];
+	int nlabels;
+	uint8_t fingerprint[DIGEST_LEN];
+};
+
+/* --- a task as it is stored and read ------------------------------------------------------------------------------------- */
+
+/* Spans belong to the arena or result the row was read into. */
+struct task_row {
+	struct id id;
+	int32_t lane;
+	struct span queue;
+	struct span task_type;
+	struct span group;
+	int priority;           /* of the API: greater is sooner */
+	int max_attempts;       /* amended value where a retry by hand changed it */
+	int64_t created_at;     /* database clock, us since the epoch */
+	int64_t run_at;         /* 0: at once */
+	struct span payload;
+	struct span schema_version;
+	struct span trace_id;
+	struct task_label labels[TASK_LABELS_MAX];
+	int nlabels;
+	/* what follows from the moving rows; not part of the kept answer */
+	enum task_state state;
+	int run;                /* starts so far */
+	int attempts;           /* runs charged against max_attempts, the one in progress included */
+	int crashes;
+	int64_t updated_at;
+	int64_t finished_at;    /* 0: not yet */
+	struct span result;     /* JSON text; empty: null */
+	struct span last_error;
+	struct span error_code;
+	struct span error_class;
+};
+
+/* The JSON of a task: task_render.c.  `as_submitted` leaves the moving part at its first value, so that the answer to a
+ * submission is a pure function of the stored row: replays render it again, byte for byte.  A renderer that has been
+ * released is never edited; a change is a new version beside it. */
+#define TASK_RENDER_VERSION 1
+void task_render(struct buf *b, const struct task_row *row, enum task_surface surface, int version, bool as_submitted);
+
+/* Options of a task that no statement looks into, packed with msgpack: schema_version, trace_id, labels.  task_codec.c */
+void task_options_pack(struct buf *b, const struct task_request *r);
+/* False when the bytes are not ours; spans point into `packed`. */
+bool task_options_unpack(struct span packed, struct task_row *row) MUSTCHECK;
+
+/* The envelope that every handler gets (design: one shape everywhere), as JSON text. */
+struct task_envelope {
+	const struct task_row *row;
+	int attempt;          /* 1, 2, ... */
+	struct id lease;      /* fencing token */
+	int64_t deadline;     /* us since the epoch */
+};
+void task_envelope_json(struct buf *b, const struct task_envelope *e);
+
+#endif

@@ -1,0 +1,37 @@
+/* task_json.h - the scanner of submitted bodies.
+ *
+ * One pass over the bytes, no allocation per value, constant stack: checks RFC 8259 strictly (UTF-8 without surrogates or
+ * overlong forms, no duplicate names at any depth, depth <= TASK_DEPTH_MAX, at most TASK_JSON_TOKENS values) and yields spans.
+ * Numbers are never converted to double: an integer is compared digit by digit, so 1 differs from 1.0 and 2^70 is exact.
+ */
+#ifndef TASK_TASK_JSON_H
+#define TASK_TASK_JSON_H
+
+#include "base/arena.h"
+#include "task/task.h"
+
+#define TASK_JSON_TOKENS 100000
+
+/* What was wrong, for a problem+json answer. */
+struct task_problem {
+	int status;         /* 400 or 422 */
+	const char *code;   /* "invalid_json", "invalid_field", "unknown_field", "duplicate_name", "too_deep" ... (static) */
+	char pointer[256];  /* JSON Pointer of the place, "" for the document */
+	char detail[256];   /* what was expected */
+	size_t offset;      /* byte offset in the body */
+	const char *compat_type; /* pydantic's word for the compatible surface: "missing", "string_type", "json_invalid" ... */
+};
+
+/* Reads one submission: checks, fills defaults of the surface, takes the fingerprint (names sorted, white space gone, numbers
+ * and strings exact).  On /v1 unknown fields are refused, on the compatible surface ignored (but checked as JSON).  True when good. */
+bool task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
+    struct task_problem *problem_r) MUSTCHECK;
+
+/* Canonical text of any valid JSON value (for fingerprints and tests): names sorted by bytes, no white space, strings minimally
+ * escaped, numbers as written.  False + problem when it is not valid. */
+bool task_json_canonical(struct span json, struct buf *out, struct task_problem *problem_r) MUSTCHECK;
+
+/* True when the bytes are one valid JSON value (results of handlers). */
+bool task_json_valid(struct span json);
+
+#endif

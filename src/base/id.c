@@ -1,0 +1,95 @@
+/* id.c - 128-bit identifiers and their text. */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/id.h"
+
+/* True for the byte numbers that a hyphen precedes: 8-4-4-4-12 digits are 4-2-2-2-6 bytes. */
+static bool
+hyphen_before(size_t i)
+{
+	return i == 4 || i == 6 || i == 8 || i == 10;
+}
+
+void
+id_format(const struct id *id, char text[ID_TEXT])
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < sizeof(id->b); i++) {
+		if (hyphen_before(i))
+			*text++ = '-';
+		*text++ = hex[id->b[i] >> 4];
+		*text++ = hex[id->b[i] & 15];
+	}
+	*text = '\0';
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+id_parse(struct span text, struct id *id_r)
+{
+	const char *p = text.ptr;
+	struct id id;
+	size_t i;
+
+	if (text.len != ID_TEXT - 1)
+		return false;
+	for (i = 0; i < sizeof(id.b); i++, p += 2) {
+		if (hyphen_before(i) && *p++ != '-')
+			return false;
+		if (hex_value(p[0]) < 0 || hex_value(p[1]) < 0)
+			return false;
+		id.b[i] = (uint8_t)(hex_value(p[0]) << 4 | hex_value(p[1]));
+	}
+	*id_r = id;
+	return true;
+}
+
+int
+id_cmp(const struct id *a, const struct id *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b));
+}
+
+bool
+id_eq(const struct id *a, const struct id *b)
+{
+	return id_cmp(a, b) == 0;
+}
+
+bool
+id_is_zero(const struct id *id)
+{
+	static const struct id zero;
+
+	return id_eq(id, &zero);
+}
+
+struct id
+id_random(void)
+{
+	struct id id;
+	ssize_t n;
+
+	do
+		n = getrandom(id.b, sizeof(id.b), 0);
+	while (n < 0 && errno == EINTR);
+	ASSERT(n == (ssize_t)sizeof(id.b));
+	id.b[6] = (uint8_t)((id.b[6] & 0x0f) | 0x40);
+	id.b[8] = (uint8_t)((id.b[8] & 0x3f) | 0x80);
+	return id;
+}

@@ -1,7 +1,15 @@
 /* role.h - the skeleton shared by acceptor, worker, keeper and launcher: signals, slot, title, heartbeat, drain.
  *
- * SIGTERM drains, a second SIGTERM (or the drain deadline) ends now, SIGUSR1 reopens the log, the death of the supervisor is a
- * SIGTERM.
+ * SIGTERM drains; a second SIGTERM, or conf->drain_timeout after the first, ends now; SIGUSR1 reopens the log; the death of the supervisor is
+ * a SIGTERM.  SIGINT, SIGHUP and SIGPIPE are ignored: a terminal sends them to everybody, but only the supervisor decides.
+ *
+ *	int role_x(const struct super_child *me)
+ *	{
+ *		struct x x = { ... };
+ *		struct role *r = role_begin(me, &ops, &x);
+ *		... make what needs a loop: role_loop(r) ...
+ *		return role_run(r);
+ *	}
  */
 #ifndef ROLE_ROLE_H
 #define ROLE_ROLE_H
@@ -12,7 +20,10 @@
 struct role_ops {
 	const char *name;
 	void (*drain)(void *arg);     /* finish and then role_done() */
-	void (*now)(void *arg);       /* second signal or deadline: release what is left, role_done() soon */
+	/* Second signal or deadline: release what is left and role_done().  A process that has not done so 2 s after the second
+	 * signal, or kill_grace + 2 s after the deadline, exits with EX_TEMPFAIL. */
+	void (*now)(void *arg);
+	int64_t patience;             /* added to the deadline: for the launcher, which others wait for; else 0 */
 };
 
 struct role;
@@ -21,8 +32,8 @@ struct role *role_begin(const struct super_child *me, const struct role_ops *ops
 struct loop *role_loop(struct role *r);
 void role_state(struct role *r, const char *word);    /* title and slot: "running", "draining" */
 bool role_draining(const struct role *r);
-void role_done(struct role *r, int exit_code);        /* leaves the loop */
-int role_run(struct role *r) MUSTCHECK;               /* the loop; returns the exit code */
+void role_done(struct role *r, int exit_code);        /* leaves the loop after this turn; the first code counts */
+int role_run(struct role *r) MUSTCHECK;               /* tells the supervisor "ready", runs the loop, frees the role; the exit code */
 
 /* The roles, for main's table. */
 int role_acceptor(const struct super_child *me);

@@ -1,0 +1,12 @@
+-- cancel_leased: ends a running task; its worker's own outcome will be refused.  After lease_cover_lock in the same transaction.
+-- $1 id uuid
+-- result: id uuid
+-- tables: lease, tried, done
+insert into taskq.done (id, bucket, lane, status, run, attempts, crashes, finished_at)
+select $1, l.bucket, l.lane, 3, l.run + 1, l.attempts + 1, l.crashes, now()
+from taskq.lease l
+where l.lo <= $1 and l.lo >= taskq.at($1, 0) and l.hi >= $1
+and not exists (select from taskq.tried r where r.id = $1 and r.lease_id = l.lease_id)
+limit 1
+on conflict do nothing
+returning id

@@ -1,0 +1,62 @@
+-- claim: takes up to k tasks from the ready ranges of the lanes asked for, best lane first.  A range that fits is deleted, a
+-- larger one is shortened; each piece becomes a lease.  The step of the worker's seq is part of it: a worker that was declared
+-- dead, or a repetition of a claim that committed, gets nothing.  Every lease comes back, also one whose ids are all holes
+-- (null id): the caller gives it back at once.
+-- $1 inc int4
+-- $2 seq int8           the new value, old + 1
+-- $3 lease_id int8
+-- $4 k int4
+-- $5 lane int4[]        probes: rows of the lane from (prio, start) on, with prio below `below`
+-- $6 prio int2[]
+-- $7 start uuid[]
+-- $8 below int4[]
+-- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid (null: the
+--         range is all holes), prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
+--         error_class int2, error_code text
+-- tables: worker, ready, lease, task, amend, tried
+with w as (
+	update taskq.worker set seq = $2, seen = now() where inc = $1 and seq = $2 - 1 returning inc
+),
+c as materialized (
+	select r.*
+	from w
+	cross join unnest($5, $6, $7, $8) p(lane, prio, start, below)
+	cross join lateral (
+		select r.* from taskq.ready r
+		where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
+		order by r.prio, r.start
+		limit 16
+		for update skip locked
+	) r
+	limit 16
+),
+s as materialized (
+	select x.*, case when x.w <= $4 - x.before then x.hi else taskq.at(x.lo, taskq.pos(x.lo) + ($4 - x.before)::int - 1) end cut
+	from (
+		select c.*, taskq.pos(c.hi) - taskq.pos(c.lo) + 1 w,
+			sum(taskq.pos(c.hi) - taskq.pos(c.lo) + 1) over (rows unbounded preceding) - (taskq.pos(c.hi) - taskq.pos(c.lo) + 1) before
+		from c
+	) x
+	where x.before < $4
+),
+d as (
+	delete from taskq.ready r using s
+	where r.lane = s.lane and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut = s.hi
+),
+u as (
+	update taskq.ready r set lo = taskq.at(s.cut, taskq.pos(s.cut) + 1), n = greatest(r.n - (taskq.pos(s.cut) - taskq.pos(s.lo) + 1), 0)
+	from s
+	where r.lane = s.lane and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut < s.hi
+),
+l as (
+	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended)
+	select s.lo, $3, s.bucket, s.cut, s.lane, s.prio, $1, s.run, s.attempts, s.crashes, s.lost, s.amended from s
+)
+select s.lo, s.cut, s.lane, s.run, s.attempts, s.crashes, s.lost, s.since, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
+	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code
+from s
+left join taskq.task t on t.id >= s.lo and t.id <= s.cut and t.lane = s.lane
+left join taskq.amend a on a.id = case when s.amended then t.id end
+left join lateral (
+	select x.class, x.code from taskq.tried x where x.id = case when s.run > 0 then t.id end order by x.at desc limit 1
+) e on true

@@ -1,0 +1,10 @@
+-- lane_heads: every lane, and the first ready row of it, locked or not: candidates and low-water marks in one plain read.
+-- result: lane int4, queue text, kind text, grp text, paused bool, prio int2 (null: nothing ready), start uuid
+-- tables: lane, queue, kind, ready
+select l.id, q.name, k.name, l.grp, q.paused or k.paused, h.prio, h.start
+from taskq.lane l
+join taskq.queue q on q.id = l.queue_id
+join taskq.kind k on k.id = l.kind_id
+left join lateral (
+	select r.prio, r.start from taskq.ready r where r.lane = l.id order by r.prio, r.start limit 1
+) h on true

@@ -1,0 +1,9 @@
+-- lane_make: interns names.  Run once for each new triple and process, before the batch that needs it; never on the hot path.
+-- The rows may come from somebody else at the same time: run lane_read after it, in a statement of its own.
+-- $1 queue text
+-- $2 kind text
+-- $3 grp text
+-- tables: queue, kind, lane
+with q as (insert into taskq.queue (name) values ($1) on conflict do nothing),
+k as (insert into taskq.kind (name) values ($2) on conflict do nothing)
+select

@@ -1,0 +1,18 @@
+-- retry_dead: a dead task runs again.  Its letter is resolved in the same statement, and what changes stands in amend.
+-- $1 id uuid
+-- $2 extra int4          added to max_attempts
+-- $3 reset bool          attempts start again at zero
+-- $4 rid int8
+-- result: lane int4
+-- tables: dead, amend, task, ready
+with x as (
+	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and resolution is null returning *
+),
+a as (
+	insert into taskq.amend (id, bucket, version, max_attempts)
+	select x.id, x.bucket, 1, least(x.max_attempts + $2, 32000) from x
+	on conflict (id, bucket) do update set max_attempts = excluded.max_attempts
+)
+insert into taskq.ready (lane, prio, start, rid, bucket, lo, hi, n, run, attempts, crashes, amended)
+select x.lane, x.prio, x.id, $4, x.bucket, x.id, x.id, 1, x.run, case when $3 then 0 else x.attempts end, 0, true from x
+returning lane

@@ -1,0 +1,5 @@
+-- worker_look: after a cut: no row means I was declared dead; seq tells whether my last step committed.
+-- $1 inc int4
+-- result: seq int8
+-- tables: worker
+select seq from taskq.worker where inc = $1

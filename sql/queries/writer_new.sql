@@ -1,0 +1,3 @@
+-- writer_new: the identity of this life of a process.
+-- result: writer int4
+select nextval('taskq.writer')::int4

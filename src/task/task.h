@@ -69,6 +69,8 @@ struct task_failure {
 };
 /* Class and code of an exec handler's end by the table of the design: 0 is success and not asked here; 64, 65, 66, 78
  * NON_RETRYABLE; 77 AUTH; every other code TRANSIENT, HANDLER_FAILED; a signal CRASH. */
+/* The message is a plain one ("exited with status 3") for callers that have nothing better.  EX_USAGE and its like name the code
+ * of the special exits, SIGKILL and its like that of a signal. */
 void task_class_of_exit(int wait_status, struct task_failure *f_r);
 
 /* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
@@ -101,7 +103,7 @@ void task_id_maker_init(struct task_id_maker *m, uint32_t writer, uint16_t bucke
 /* Begins a batch; ids of it are task_id_at(first, 0 .. n-1).  False when the clock went back more than ten seconds: then the
  * caller needs a new writer. */
 bool task_id_batch(struct task_id_maker *m, struct id *first_r) MUSTCHECK;
-struct id task_id_at(const struct id *first, uint32_t pos);
+struct id task_id_at(const struct id *first, uint32_t pos); /* `pos` counts from the batch, whichever id of it is given */
 uint32_t task_id_pos(const struct id *id);
 uint16_t task_id_bucket(const struct id *id);
 int64_t task_id_time(const struct id *id); /* us since the epoch */
@@ -126,7 +128,7 @@ struct task_label {
 	struct span value;
 };
 
-/* What the client asked for, defaults filled; spans point into the request body. */
+/* What the client asked for, defaults filled; spans point into the request body, strings that were escaped into the arena. */
 struct task_request {
 	struct span task_type;
 	struct span queue;        /* "default" */
@@ -134,10 +136,12 @@ struct task_request {
 	int max_attempts;         /* 5 on /v1, 3 on the compatible surface: constants of the surface, never configuration */
 	int priority;             /* 0 */
 	int64_t run_at;           /* us since the epoch; 0: now */
+	int64_t delay;            /* us from acceptance; 0: none.  Never with run_at.  Who stores the task adds the clock; the
+	                           * fingerprint must not */
 	struct span schema_version; /* empty: none */
 	struct span trace_id;       /* empty: none */
 	struct span group;          /* empty: none */
-	struct task_label labels[TASK_LABELS_MAX];
+	struct task_label labels[TASK_LABELS_MAX]; /* sorted by name */
 	int nlabels;
 	uint8_t fingerprint[DIGEST_LEN];
 };
@@ -179,7 +183,8 @@ struct task_row {
 #define TASK_RENDER_VERSION 1
 void task_render(struct buf *b, const struct task_row *row, enum task_surface surface, int version, bool as_submitted);
 
-/* Options of a task that no statement looks into, packed with msgpack: schema_version, trace_id, labels.  task_codec.c */
+/* Options of a task that no statement looks into, packed with msgpack: schema_version, trace_id, labels.  A task without any
+ * packs to no bytes at all.  task_codec.c */
 void task_options_pack(struct buf *b, const struct task_request *r);
 /* False when the bytes are not ours; spans point into `packed`. */
 bool task_options_unpack(struct span packed, struct task_row *row) MUSTCHECK;

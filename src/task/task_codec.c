@@ -1,0 +1,122 @@
+/* task_codec.c - the options of a task as bytes.
+ *
+ * A msgpack array: version 1, schema_version, trace_id (nil where there is none), then a map of the labels.  Readers refuse a version
+ * they do not know; a new field is a new version beside this one, because stored rows outlive the program that wrote them.
+ */
+#include <msgpack.h>
+
+#include "task/task.h"
+
+#define OPTIONS_VERSION 1
+#define OPTIONS_FIELDS 4
+#define OPTIONS_BEGIN '\x94' /* msgpack's array of four: what does not begin so is not worth unpacking */
+
+static int
+write_buf(void *arg, const char *bytes, size_t len)
+{
+	buf_put(arg, bytes, len);
+	return 0;
+}
+
+static void
+pack_text(msgpack_packer *pk, struct span s)
+{
+	msgpack_pack_str(pk, s.len);
+	if (s.len > 0)
+		msgpack_pack_str_body(pk, s.ptr, s.len);
+}
+
+static void
+pack_text_or_nil(msgpack_packer *pk, struct span s)
+{
+	if (s.len == 0)
+		msgpack_pack_nil(pk);
+	else
+		pack_text(pk, s);
+}
+
+void
+task_options_pack(struct buf *b, const struct task_request *r)
+{
+	msgpack_packer pk;
+
+	if (r->schema_version.len == 0 && r->trace_id.len == 0 && r->nlabels == 0)
+		return;
+	msgpack_packer_init(&pk, b, write_buf);
+	msgpack_pack_array(&pk, OPTIONS_FIELDS);
+	msgpack_pack_int(&pk, OPTIONS_VERSION);
+	pack_text_or_nil(&pk, r->schema_version);
+	pack_text_or_nil(&pk, r->trace_id);
+	msgpack_pack_map(&pk, (size_t)r->nlabels);
+	for (int i = 0; i < r->nlabels; i++) {
+		pack_text(&pk, r->labels[i].name);
+		pack_text(&pk, r->labels[i].value);
+	}
+}
+
+static bool
+take_text(const msgpack_object *o, struct span *s_r)
+{
+	if (o->type != MSGPACK_OBJECT_STR)
+		return false;
+	*s_r = (struct span){ o->via.str.ptr, o->via.str.size };
+	return true;
+}
+
+static bool
+take_text_or_nil(const msgpack_object *o, struct span *s_r)
+{
+	return o->type == MSGPACK_OBJECT_NIL || take_text(o, s_r);
+}
+
+static bool
+take_labels(const msgpack_object *o, struct task_row *row)
+{
+	const msgpack_object_map *map = &o->via.map;
+
+	if (o->type != MSGPACK_OBJECT_MAP || map->size > TASK_LABELS_MAX)
+		return false;
+	for (uint32_t i = 0; i < map->size; i++)
+		if (!take_text(&map->ptr[i].key, &row->labels[i].name) ||
+		    !take_text(&map->ptr[i].val, &row->labels[i].value))
+			return false;
+	row->nlabels = (int)map->size;
+	return true;
+}
+
+static bool
+take_options(const msgpack_object *o, struct task_row *row)
+{
+	const msgpack_object *field = o->via.array.ptr;
+
+	if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != OPTIONS_FIELDS)
+		return false;
+	if (field[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER || field[0].via.u64 != OPTIONS_VERSION)
+		return false;
+	return take_text_or_nil(&field[1], &row->schema_version) && take_text_or_nil(&field[2], &row->trace_id) &&
+	       take_labels(&field[3], row);
+}
+
+bool
+task_options_unpack(struct span packed, struct task_row *row)
+{
+	msgpack_unpacked u;
+	size_t used = 0;
+	bool good;
+
+	row->schema_version = row->trace_id = (struct span){ 0 };
+	row->nlabels = 0;
+	if (packed.len == 0)
+		return true;
+	if (packed.ptr[0] != OPTIONS_BEGIN)
+		return false;
+	msgpack_unpacked_init(&u);
+	good = msgpack_unpack_next(&u, packed.ptr, packed.len, &used) == MSGPACK_UNPACK_SUCCESS && used == packed.len &&
+	       take_options(&u.data, row);
+	msgpack_unpacked_destroy(&u);
+	if (!good) {
+		row->schema_version = row->trace_id = (struct span){ 0 };
+		row->nlabels = 0;
+	}
+	return good;
+}

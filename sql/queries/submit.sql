@@ -39,13 +39,13 @@ t as (
 		coalesce(u.run_at, now() + u.delay * interval '1 microsecond'), u.options, u.payload
 	from input u
 	where u.digest is null or u.id in (select i.task_id from i)
-	returning id, lane, prio, run_at, created_at
+	returning id, run_at, created_at
 ),
 w as (
 	insert into taskq.waiting (id, bucket, due_at, lane, prio, why)
-	select t.id, $16, t.run_at, t.lane, t.prio, 1
-	from t join input u on u.id = t.id
-	where u.later
+	select u.id, $16, coalesce(u.run_at, now() + u.delay * interval '1 microsecond'), u.lane, u.prio, 1
+	from input u
+	where u.later and (u.digest is null or u.id in (select i.task_id from i))
 ),
 r as (
 	insert into taskq.ready (lane, prio, start, bucket, lo, hi, n)

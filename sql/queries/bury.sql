@@ -1,4 +1,5 @@
--- bury: tasks that leave their lease for the dead letters, which keep everything: the body too.
+-- bury: tasks that leave their lease for the dead letters, which keep everything: the body too.  After lease_share in the same
+-- transaction.
 -- $1 id uuid[]
 -- $2 lo uuid[]
 -- $3 lease_id int8[]

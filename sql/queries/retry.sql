@@ -1,4 +1,4 @@
--- retry: tasks that leave their lease to wait.  Fenced like finish; the tried row is what makes the exit happen once.
+-- retry: tasks that leave their lease to wait.  After lease_share in the same transaction.  Fenced like finish; the tried row is what makes the exit happen once.
 -- $1 id uuid[]
 -- $2 lo uuid[]
 -- $3 lease_id int8[]

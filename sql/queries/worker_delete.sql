@@ -1,4 +1,4 @@
--- worker_delete: declares a worker dead.  Waits for its claim in flight; reap follows in a statement of its own.
+-- worker_delete: declares a worker dead.  Waits for its claim in flight; worker_leases_lock and reap follow in statements of their own.
 -- $1 inc int4
 -- tables: worker
 delete from taskq.worker where inc = $1

@@ -12,7 +12,7 @@
 #include "store/store.h"
 #include "sys/loop.h"
 
-/* --- http_server.c, http_parse.c: knows no task ---------------------------------------------------------------------- */
+/* --- the edge: knows no task.  http_server.c, http_conn.c, http_request.c; its inside is http_int.h ---------------------------------------------------------------------- */
 
 struct http_server;
 struct http_request;
@@ -22,30 +22,54 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 struct span http_method_name(const struct http_request *r);
 enum http_method http_method(const struct http_request *r);
 struct span http_path(const struct http_request *r);     /* percent-decoded, never normalised */
-struct span http_query(const struct http_request *r);    /* raw */
+struct span http_query(const struct http_request *r);    /* raw; its escapes are known to be good */
+struct span http_param(const struct http_request *r, const char *name); /* "id" of "/v1/tasks/{id}", decoded; never empty.  Another name panics */
+int http_flags(const struct http_request *r);            /* of its route */
 struct span http_header(const struct http_request *r, const char *name); /* ptr null: absent.  Repeated lines of the same name: the first */
 int http_header_count(const struct http_request *r, const char *name);
 struct span http_body(const struct http_request *r);
 struct arena *http_arena(struct http_request *r);
+int64_t http_received_at(const struct http_request *r); /* clock_now() at the last byte */
 struct span http_request_id(const struct http_request *r); /* the client's X-Request-ID when it is plain, else a fresh UUID */
+
+/* The parameters of the query in their order, names and values decoded (also "+" to a space) into the request's arena.
+ *
+ *	struct http_query q = http_query_begin(r);
+ *	while (http_query_next(&q, &name, &value)) ...
+ */
+struct http_query {
+	struct http_request *r;
+	struct span rest;
+};
+struct http_query http_query_begin(struct http_request *r);
+bool http_query_next(struct http_query *q, struct span *name_r, struct span *value_r);
 
 /* The answer: header lines first, then exactly one http_reply(). */
 void http_reply_header(struct http_request *r, const char *name, struct span value); /* CR, LF and NUL panic */
+/* Content-Type null: no body and no such line (204, 307).  The request must not be touched afterwards.  When the client is gone the
+ * answer is dropped: a handler need not know. */
 void http_reply(struct http_request *r, int status, const char *content_type, struct span body);
 const char *http_status_text(int status);
 
-/* Routing: the server asks for the route of a request when its head is read, so that limits and methods are answered before the body. */
+/* Routing happens when the head is read, so that 404, 405, 411, 413, 415 and 417 are answered before the body.  The first row whose path
+ * and method fit wins: "/v1/tasks/batch" stands before "/v1/tasks/{id}".  HEAD is answered by GET rows, without the body. */
+enum {
+	HTTP_ROUTE_JSON = 1,          /* must have a body of JSON: else 411, 415 */
+	HTTP_ROUTE_JSON_OPTIONAL = 2, /* may have none; if any, JSON */
+	HTTP_ROUTE_COMPAT = 4,        /* only while http.compat is on; 405 as {"detail":"Method Not Allowed"}; "/tasks/" is sent to "/tasks" by 307 */
+};
 struct http_route {
 	const char *method;
 	const char *path;          /* "/v1/tasks/{id}" */
 	void (*handle)(void *app, struct http_request *r);
 	int flags;
 };
+#define HTTP_PARAMS 4 /* most {names} in a path */
 
 struct http_options {
 	struct loop *loop;
 	const struct conf *conf;
-	const int *listeners;
+	const int *listeners; /* shared with other processes; never closed here */
 	int nlisteners;
 	const struct http_route *routes;
 	int nroutes;
@@ -54,7 +78,11 @@ struct http_options {
 	void *arg;
 };
 struct http_server *http_server_new(const struct http_options *o) MUSTCHECK;
-void http_server_drain(struct http_server *s); /* closes listeners and idle connections; answers what is in flight with Connection: close */
+void http_server_reload(struct http_server *s, const struct conf *conf); /* limits and deadlines from now on; the caller keeps `conf` alive */
+/* Stops accepting, closes idle connections, answers what is in flight with Connection: close; then drained() on a later turn. */
+void http_server_drain(struct http_server *s);
+int http_server_open(const struct http_server *s); /* connections: who is left, for the drain's log line */
+/* Closes what is open.  Requests that a handler still holds may be answered later (the answer is dropped), while the loop lives. */
 void http_server_free(struct http_server **s);
 
 /* --- http_reply.c: our words for trouble (RFC 9457) -------------------------------------------------------------------- */

@@ -1,0 +1,123 @@
+/* proc_tree.c - who is whose child, read from /proc.
+ *
+ * One pass over /proc notes pid and parent of every process, then the tree is walked in memory.  Processes come and go
+ * meanwhile: whoever wants a tree dead stops or kills, looks again, and repeats until nothing is left.  Zombies are not living.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sys/proc.h"
+
+struct stat_line {
+	pid_t parent;
+	char state;
+	uint64_t start;
+};
+
+/* The name in parentheses may hold anything, also parentheses: the fields begin after the last one. */
+static bool
+stat_read(pid_t pid, struct stat_line *st_r)
+{
+	char path[32], text[1024], *fields;
+	unsigned long long start;
+	int fd, parent;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	fields = strrchr(text, ')');
+	/* state ppid ... (fields 3 to 21) ... start time (field 22) */
+	if (fields == NULL ||
+	    sscanf(fields + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+		&st_r->state, &parent, &start) != 3)
+		return false;
+	st_r->parent = parent;
+	st_r->start = start;
+	return true;
+}
+
+uint64_t
+proc_start_time(pid_t pid)
+{
+	struct stat_line st;
+
+	return stat_read(pid, &st) ? st.start : 0;
+}
+
+struct pair {
+	pid_t pid;
+	pid_t parent;
+};
+
+static void
+living_pairs(struct buf *pairs)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	struct stat_line st;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		struct pair p = { .pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0 };
+
+		if (p.pid == 0 || !stat_read(p.pid, &st) || st.state == 'Z' || st.state == 'X')
+			continue;
+		p.parent = st.parent;
+		buf_put(pairs, &p, sizeof(p));
+	}
+	closedir(dir);
+}
+
+static void
+children_of(const struct buf *pairs, pid_t parent, struct buf *pids)
+{
+	struct pair p;
+	size_t at;
+
+	for (at = 0; at < pairs->len; at += sizeof(p)) {
+		memcpy(&p, pairs->data + at, sizeof(p));
+		if (p.parent == parent)
+			buf_put(pids, &p.pid, sizeof(p.pid));
+	}
+}
+
+void
+proc_children(pid_t root, struct buf *pids)
+{
+	struct buf pairs = { 0 };
+
+	living_pairs(&pairs);
+	children_of(&pairs, root, pids);
+	buf_free(&pairs);
+}
+
+void
+proc_descendants(pid_t root, struct buf *pids)
+{
+	struct buf pairs = { 0 };
+	size_t at = pids->len;
+	pid_t pid;
+
+	living_pairs(&pairs);
+	children_of(&pairs, root, pids);
+	/* The list grows behind the place where it is read.  A pid used again meanwhile could close a circle: the number of
+	 * processes seen bounds the walk. */
+	for (; at < pids->len && pids->len / sizeof(pid) <= pairs.len / sizeof(struct pair); at += sizeof(pid)) {
+		memcpy(&pid, pids->data + at, sizeof(pid));
+		children_of(&pairs, pid, pids);
+	}
+	buf_free(&pairs);
+}

@@ -1,0 +1,146 @@
+/* wake.c - wake-ups between the processes of one node.
+ *
+ * The order that makes a lost wake-up rare: an acceptor marks the lane and then looks who is hungry; a worker says that it is
+ * hungry and then looks at the lanes once more.  All atomics are sequentially consistent, so at least one sees the other.
+ */
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sys/wake.h"
+
+#define HUNGRY_WORDS (WAKE_WORKERS / 64)
+
+struct shared {
+	_Atomic uint64_t hungry[HUNGRY_WORDS]; /* a bit for each worker */
+	_Atomic uint32_t ready[WAKE_LANES];
+	_Atomic uint32_t lower[WAKE_LANES];
+};
+
+struct wake {
+	struct shared *shared;
+	int worker_fd[WAKE_WORKERS];
+	int keeper_fd;
+};
+
+static int
+bell_new(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	ASSERT(fd >= 0);
+	return fd;
+}
+
+static void
+bell_ring(int fd)
+{
+	uint64_t one = 1;
+
+	/* EAGAIN means that it has rung 2^64-2 times and nobody came: it is readable anyway. */
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+struct wake *
+wake_new(void)
+{
+	struct wake *w = mem_alloc(sizeof(*w));
+	int i;
+
+	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT(w->shared != MAP_FAILED);
+	for (i = 0; i < WAKE_WORKERS; i++)
+		w->worker_fd[i] = bell_new();
+	w->keeper_fd = bell_new();
+	return w;
+}
+
+int
+wake_worker_fd(const struct wake *w, int worker)
+{
+	ASSERT(worker >= 0 && worker < WAKE_WORKERS);
+	return w->worker_fd[worker];
+}
+
+void
+wake_worker_hungry(struct wake *w, int worker, bool hungry)
+{
+	uint64_t bit = UINT64_C(1) << (worker % 64);
+
+	ASSERT(worker >= 0 && worker < WAKE_WORKERS);
+	if (hungry)
+		atomic_fetch_or(&w->shared->hungry[worker / 64], bit);
+	else
+		atomic_fetch_and(&w->shared->hungry[worker / 64], ~bit);
+}
+
+void
+wake_workers_ring(struct wake *w)
+{
+	int i, worker;
+
+	for (i = 0; i < HUNGRY_WORDS; i++) {
+		uint64_t hungry = atomic_load(&w->shared->hungry[i]);
+
+		/* Of several acceptors the one that takes the bits away rings. */
+		if (hungry != 0)
+			hungry &= atomic_fetch_and(&w->shared->hungry[i], ~hungry);
+		for (; hungry != 0; hungry &= hungry - 1) {
+			worker = i * 64 + __builtin_ctzll(hungry);
+			bell_ring(w->worker_fd[worker]);
+		}
+	}
+}
+
+int
+wake_keeper_fd(const struct wake *w)
+{
+	return w->keeper_fd;
+}
+
+void
+wake_keeper_ring(struct wake *w)
+{
+	bell_ring(w->keeper_fd);
+}
+
+void
+wake_hush(int fd)
+{
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) < 0)
+		return; /* nobody rang */
+}
+
+static uint32_t
+place(int32_t lane)
+{
+	return (uint32_t)lane % WAKE_LANES;
+}
+
+void
+wake_lane_ready(struct wake *w, int32_t lane)
+{
+	atomic_fetch_add(&w->shared->ready[place(lane)], 1);
+}
+
+void
+wake_lane_lower(struct wake *w, int32_t lane)
+{
+	atomic_fetch_add(&w->shared->lower[place(lane)], 1);
+}
+
+uint32_t
+wake_lane_ready_count(const struct wake *w, int32_t lane)
+{
+	return atomic_load(&w->shared->ready[place(lane)]);
+}
+
+uint32_t
+wake_lane_lower_count(const struct wake *w, int32_t lane)
+{
+	return atomic_load(&w->shared->lower[place(lane)]);
+}

@@ -19,21 +19,21 @@
 
 struct role_ops {
 	const char *name;
-	void (*drain)(void *arg);     /* finish and then role_done() */
+	void (*drain)(void *arg); /* finish and then role_done() */
 	/* Second signal or deadline: release what is left and role_done().  A process that has not done so 2 s after the second
 	 * signal, or kill_grace + 2 s after the deadline, exits with EX_TEMPFAIL. */
 	void (*now)(void *arg);
-	int64_t patience;             /* added to the deadline: for the launcher, which others wait for; else 0 */
+	int64_t patience; /* added to the deadline: for the launcher, which others wait for; else 0 */
 };
 
 struct role;
 /* Attaches the slot, names the process, sets signals, drops to conf->user (unless it keeps root), watches the parent. */
 struct role *role_begin(const struct super_child *me, const struct role_ops *ops, void *arg) MUSTCHECK;
 struct loop *role_loop(struct role *r);
-void role_state(struct role *r, const char *word);    /* title and slot: "running", "draining" */
+void role_state(struct role *r, const char *word); /* title and slot: "running", "draining" */
 bool role_draining(const struct role *r);
-void role_done(struct role *r, int exit_code);        /* leaves the loop after this turn; the first code counts */
-int role_run(struct role *r) MUSTCHECK;               /* tells the supervisor "ready", runs the loop, frees the role; the exit code */
+void role_done(struct role *r, int exit_code); /* leaves the loop after this turn; the first code counts */
+int role_run(struct role *r) MUSTCHECK; /* tells the supervisor "ready", runs the loop, frees the role; the exit code */
 
 /* The roles, for main's table. */
 int role_acceptor(const struct super_child *me);

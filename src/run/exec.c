@@ -1,0 +1,140 @@
+/* exec.c - the kinds of work, and the ends they share.
+ *
+ * To add a kind: its word in conf/options.def, its row in `kinds`, one file exec_NAME.c, one test.
+ */
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+
+#include "run/exec.h"
+
+#define RETRY_AFTER_MAX (86400 * 7.0) /* seconds; a handler cannot park a task for longer */
+
+static const struct exec_kind *const kinds[] = {
+	[CONF_HANDLER_EXEC] = &exec_exec,
+	[CONF_HANDLER_BUILTIN] = &exec_builtin,
+};
+
+const struct exec_kind *
+exec_kind_of(const struct conf_handler *h)
+{
+	ASSERT(h->kind >= 0 && (size_t)h->kind < ARRAY_LEN(kinds));
+	return kinds[h->kind];
+}
+
+enum exec_begin
+exec_start(struct exec_run *x)
+{
+	MAGIC_CHECK(x, EXEC_RUN_MAGIC);
+	x->kind = exec_kind_of(x->handler);
+	x->state = NULL;
+	memset(&x->end, 0, sizeof(x->end));
+	x->end.retry_after = -1;
+	return x->kind->start(x);
+}
+
+void
+exec_stop(struct exec_run *x, int sig)
+{
+	MAGIC_CHECK(x, EXEC_RUN_MAGIC);
+	x->kind->stop(x, sig);
+}
+
+void
+exec_drop(struct exec_run *x)
+{
+	MAGIC_CHECK(x, EXEC_RUN_MAGIC);
+	x->kind->drop(x);
+}
+
+void
+exec_succeed(struct exec_run *x, struct span result)
+{
+	x->end.ending = EXEC_SUCCESS;
+	x->end.result = arena_span(x->arena, result);
+}
+
+/* Codes are upper case words: what else a handler writes is bent into that shape. */
+static void
+code_copy(char *to, size_t size, const char *from)
+{
+	size_t i;
+
+	for (i = 0; from[i] != '\0' && i < size - 1; i++)
+		to[i] = isalnum((unsigned char)from[i]) ? (char)toupper((unsigned char)from[i]) : '_';
+	to[i] = '\0';
+}
+
+struct task_failure *
+exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message)
+{
+	struct task_failure *f = arena_alloc(x->arena, sizeof(*f));
+
+	f->class = class;
+	code_copy(f->code, sizeof(f->code), code);
+	(void)exec_text_clean(f->message, sizeof(f->message), message);
+	f->exit = -1;
+	x->end.ending = EXEC_FAILURE;
+	x->end.failure = f;
+	return f;
+}
+
+void
+exec_crash(struct exec_run *x, int wait_status, struct span message)
+{
+	struct task_failure *f = exec_fail(x, TASK_CRASH, "CRASHED", message);
+
+	f->exit = wait_status;
+	x->end.ending = EXEC_CRASH;
+}
+
+static void
+report_class(struct exec_run *x, const char *word)
+{
+	struct task_failure *f = x->end.failure;
+	enum task_class class;
+
+	if (task_class_parse(span_of(word), &class) && class != TASK_CLASS_NONE && class != TASK_CRASH) {
+		f->class = class;
+		return;
+	}
+	x->end.unknown_class = true;
+	f->class = TASK_NON_RETRYABLE;
+}
+
+static void
+report_retry_after(struct exec_run *x, double seconds)
+{
+	if (!isfinite(seconds) || seconds < 0)
+		return;
+	x->end.retry_after = (int64_t)(fmin(seconds, RETRY_AFTER_MAX) * CLOCK_SECOND);
+}
+
+bool
+exec_report(struct exec_run *x, struct span json)
+{
+	struct task_failure *f = x->end.failure;
+	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+	json_t *o = json_loadb(json.ptr, json.len, flags, NULL), *v;
+
+	ASSERT(f != NULL);
+	if (!json_is_object(o)) {
+		json_decref(o);
+		return false;
+	}
+	if (json_is_string(v = json_object_get(o, "error_class")))
+		report_class(x, json_string_value(v));
+	if (json_is_string(v = json_object_get(o, "error_code")) && json_string_length(v) > 0)
+		code_copy(f->code, sizeof(f->code), json_string_value(v));
+	if (json_is_string(v = json_object_get(o, "message")))
+		(void)exec_text_clean(f->message, sizeof(f->message),
+		    (struct span){ json_string_value(v), json_string_length(v) });
+	if (json_is_number(v = json_object_get(o, "retry_after")))
+		report_retry_after(x, json_number_value(v));
+	json_decref(o);
+	return true;
+}

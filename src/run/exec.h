@@ -1,0 +1,104 @@
+/* exec.h - one run of one task by its handler: begin, stop, end.  One meaning for every kind of work.
+ *
+ * A kind is a struct exec_kind and a row of the table in exec.c; run/ knows nothing else about it.  The kind runs the task and says
+ * how it ended; what follows from the end (retry, burial, whose fault) is decided in run_outcome.c, time limits and
+ * cancellation in run_task.c.
+ *
+ * Ends, for all kinds:
+ *   success           a JSON value, or nothing
+ *   failure           class, code, message.  A handler that reports an object with error_class, error_code, message or retry_after
+ *                     (exec: on stdout, with a status other than 0) speaks for itself; a class word that nobody knows is
+ *                     kept in mind, such a task is dead at once
+ *   crash             the process is gone by a signal that we did not send, or its launcher is gone: not an attempt
+ *
+ * exec: status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
+ * output than work.output_max is NON_RETRYABLE, OUTPUT_TOO_LARGE; a command that cannot be started is TRANSIENT, START_FAILED.
+ */
+#ifndef RUN_EXEC_H
+#define RUN_EXEC_H
+
+#include "base/arena.h"
+#include "conf/conf.h"
+#include "sys/loop.h"
+#include "task/task.h"
+
+struct exec_run;
+struct exec_kind;
+struct launch;
+
+/* What all runs of a worker process share. */
+struct exec_env {
+	struct loop *loop;
+	const struct conf *conf;
+	struct launch *launch; /* null: this worker cannot start commands */
+};
+
+enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH };
+
+struct exec_end {
+	enum exec_ending ending;
+	struct span result;           /* SUCCESS: JSON text, or empty */
+	struct task_failure *failure; /* else; never null then */
+	int64_t retry_after;          /* us, as the handler asked; -1: it did not */
+	bool unknown_class;           /* the handler reported a class that nobody knows */
+};
+
+/* Filled by the owner before exec_start(), but for `end`. */
+struct exec_run {
+	unsigned magic;
+	const struct exec_env *env;
+	const struct task_row *row;
+	const struct conf_handler *handler;
+	int attempt;      /* 1, 2, ... */
+	struct id fence;  /* fencing token of the envelope */
+	int64_t deadline; /* us since the epoch, for the envelope */
+	struct arena *arena; /* freed by the owner after the end */
+	void (*ended)(struct exec_run *x);
+	void *arg;        /* of the owner */
+	const struct exec_kind *kind;
+	void *state;      /* of the kind */
+	struct exec_end end;
+};
+#define EXEC_RUN_MAGIC 0x65786563u
+
+enum exec_begin {
+	EXEC_BEGUN, /* ended() follows on a later turn of the loop, exactly once */
+	EXEC_ENDED, /* it is over already, `end` is filled; ended() is not called */
+	EXEC_LATER  /* cannot start now through no fault of the task; nothing happened, try again */
+};
+
+struct exec_kind {
+	const char *name;
+	bool (*ready)(const struct exec_env *env); /* null: always; false: start would say LATER */
+	enum exec_begin (*start)(struct exec_run *x);
+	void (*stop)(struct exec_run *x, int sig); /* SIGTERM asks, SIGKILL makes it end; ended() still follows */
+	void (*drop)(struct exec_run *x);          /* forgets a run without an end: the process is going away */
+};
+
+extern const struct exec_kind exec_builtin; /* exec_builtin.c: noop, echo, sleep, fail */
+extern const struct exec_kind exec_exec;    /* exec_exec.c: a command, by the launcher */
+
+/* --- exec.c: what every kind needs ------------------------------------------------------------------------------------------ */
+
+const struct exec_kind *exec_kind_of(const struct conf_handler *h);
+enum exec_begin exec_start(struct exec_run *x) MUSTCHECK;
+void exec_stop(struct exec_run *x, int sig);
+void exec_drop(struct exec_run *x);
+
+void exec_succeed(struct exec_run *x, struct span result);
+/* Code and message are copied; the message is made valid text and cut. */
+struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message);
+void exec_crash(struct exec_run *x, int wait_status, struct span message);
+/* Overrides the failure of x->end by what the handler said of itself: an object with error_class, error_code, message,
+ * retry_after.  False when `json` is not an object. */
+bool exec_report(struct exec_run *x, struct span json);
+
+/* --- exec_text.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Copies text for a database and a reader: bytes that are not UTF-8, and control characters other than tab and newline, become U+FFFD;
+ * cut at a character.  `to` is terminated.  Returns the length. */
+size_t exec_text_clean(char *to, size_t size, struct span from);
+struct span exec_text_last_line(struct span text); /* the last that is not blank, trimmed; empty when there is none */
+struct span exec_text_trim(struct span text);      /* white space of JSON at both ends */
+
+#endif

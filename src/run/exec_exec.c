@@ -1,0 +1,382 @@
+/* exec_exec.c - a command, one process per run, started by the launcher.
+ *
+ * The envelope goes to its stdin, its stdout is the result, its stderr is kept (the last work.stderr_max bytes) for the message of
+ * a failure.  EXITED decides, not the end of a pipe: a handler may close its outputs early, and a stray descendant may hold them open.
+ * Our ends of the pipes do not block; a handler that never reads its stdin harms nobody (EPIPE and a full pipe are fine).
+ * What ends may be is said in exec.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "log/log.h"
+#include "sys/proc.h"
+#include "task/task_json.h"
+
+#include "run/exec.h"
+#include "run/launch_client.h"
+
+#define CHUNK 16384
+#define CHUNKS 16 /* read from one pipe in one turn */
+
+/* The last `size` bytes of what was put in. */
+struct tail {
+	char *bytes;
+	size_t size;
+	size_t at;  /* where the next byte goes */
+	bool full;
+};
+
+struct command {
+	unsigned magic;
+	struct exec_run *x;
+	struct launch_run line;
+	int fd[3];               /* our ends: its stdin, stdout, stderr; -1 closed */
+	struct loop_fd *watch[3];
+	struct buf envelope;     /* what stdin has not taken yet */
+	struct buf output;
+	bool too_much;           /* more than work.output_max */
+	struct tail err;
+};
+#define COMMAND_MAGIC 0x636d6421u
+
+static void
+tail_put(struct tail *t, const char *p, size_t len)
+{
+	if (len >= t->size) {
+		p += len - t->size;
+		len = t->size;
+		t->at = 0;
+		t->full = true;
+	}
+	while (len > 0) {
+		size_t room = t->size - t->at, n = len < room ? len : room;
+
+		memcpy(t->bytes + t->at, p, n);
+		p += n;
+		len -= n;
+		t->at += n;
+		if (t->at == t->size) {
+			t->at = 0;
+			t->full = true;
+		}
+	}
+}
+
+static struct span
+tail_text(const struct tail *t, struct buf *room)
+{
+	buf_reset(room);
+	if (t->full)
+		buf_put(room, t->bytes + t->at, t->size - t->at);
+	buf_put(room, t->bytes, t->at);
+	return buf_span(room);
+}
+
+/* --- pipes -------------------------------------------------------------------------------------------------------------------- */
+
+static void
+pipe_close(struct command *c, int which)
+{
+	loop_fd_free(&c->watch[which]);
+	if (c->fd[which] >= 0)
+		MUST(close(c->fd[which]) == 0);
+	c->fd[which] = -1;
+}
+
+static void
+command_free(struct command *c)
+{
+	for (int i = 0; i < 3; i++)
+		pipe_close(c, i);
+	buf_free(&c->envelope);
+	buf_free(&c->output);
+	mem_free(&c->err.bytes);
+	c->magic = 0;
+	c->x->state = NULL; /* the command itself lives in the arena of the run */
+}
+
+/* Three pipes: ours in c->fd, the child's in theirs.  False when there are no descriptors left. */
+static bool
+pipes_open(struct command *c, int theirs[3])
+{
+	for (int i = 0; i < 3; i++) {
+		int ends[2];
+		int ours = i == STDIN_FILENO ? 1 : 0;
+
+		if (pipe2(ends, O_CLOEXEC) != 0) {
+			log_warning("could not make a pipe for a handler", log_errno(errno));
+			while (--i >= 0)
+				MUST(close(theirs[i]) == 0);
+			return false;
+		}
+		c->fd[i] = ends[ours];
+		theirs[i] = ends[!ours];
+		MUST(fcntl(c->fd[i], F_SETFL, O_NONBLOCK) == 0);
+	}
+	return true;
+}
+
+static void
+stdin_write(struct command *c)
+{
+	while (c->fd[0] >= 0 && c->envelope.len > 0) {
+		ssize_t n = write(c->fd[0], c->envelope.data, c->envelope.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0)
+			break; /* it does not want to read: its right */
+		buf_consume(&c->envelope, (size_t)n);
+	}
+	pipe_close(c, 0);
+}
+
+static void
+stdout_take(struct command *c, const char *p, size_t len)
+{
+	size_t max = (size_t)c->x->env->conf->work.output_max;
+
+	if (c->too_much)
+		return;
+	if (c->output.len + len <= max) {
+		buf_put(&c->output, p, len);
+		return;
+	}
+	c->too_much = true;
+	buf_free(&c->output);
+	launch_kill(c->x->env->launch, &c->line, SIGKILL);
+}
+
+/* Reads what is there, bounded; closes the pipe at its end. */
+static void
+output_read(struct command *c, int which, int chunks)
+{
+	char chunk[CHUNK];
+
+	while (chunks-- > 0 && c->fd[which] >= 0) {
+		ssize_t n = read(c->fd[which], chunk, sizeof(chunk));
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			pipe_close(c, which);
+			return;
+		}
+		if (which == STDOUT_FILENO)
+			stdout_take(c, chunk, (size_t)n);
+		else
+			tail_put(&c->err, chunk, (size_t)n);
+	}
+}
+
+static void
+stdin_event(void *arg, int events)
+{
+	struct command *c = arg;
+
+	(void)events;
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	stdin_write(c);
+}
+
+static void
+stdout_event(void *arg, int events)
+{
+	struct command *c = arg;
+
+	(void)events;
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	output_read(c, STDOUT_FILENO, CHUNKS);
+}
+
+static void
+stderr_event(void *arg, int events)
+{
+	struct command *c = arg;
+
+	(void)events;
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	output_read(c, STDERR_FILENO, CHUNKS);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+end_exit_zero(struct command *c)
+{
+	struct span out = exec_text_trim(buf_span(&c->output));
+	char message[128];
+
+	if (out.len == 0 || task_json_valid(out)) {
+		exec_succeed(c->x, out);
+		return;
+	}
+	snprintf(message, sizeof(message), "standard output is not one JSON value but begins \"%.*s\"",
+	    (int)(out.len < 60 ? out.len : 60), out.ptr);
+	(void)exec_fail(c->x, TASK_TRANSIENT, "BAD_OUTPUT", span_of(message));
+}
+
+static void
+end_by_status(struct command *c, int status)
+{
+	struct exec_run *x = c->x;
+	struct task_failure f = { .exit = status };
+	struct buf room = { 0 };
+	struct span said = exec_text_last_line(tail_text(&c->err, &room));
+	char text[64];
+
+	proc_status_text(status, text, sizeof(text));
+	if (said.len == 0)
+		said = span_of(text);
+	task_class_of_exit(status, &f);
+	if (f.class == TASK_CRASH) {
+		exec_crash(x, status, span_of(text));
+	} else {
+		exec_fail(x, f.class, f.code, said)->exit = status;
+		(void)exec_report(x, exec_text_trim(buf_span(&c->output)));
+	}
+	buf_free(&room);
+}
+
+static void
+end_by_exit(struct command *c, int status)
+{
+	char message[64];
+
+	/* What it wrote last is in the pipes still. */
+	output_read(c, STDOUT_FILENO, 1 << 10);
+	output_read(c, STDERR_FILENO, 1 << 10);
+	if (c->too_much) {
+		snprintf(message, sizeof(message), "wrote more than %lld bytes to standard output",
+		    (long long)c->x->env->conf->work.output_max);
+		exec_fail(c->x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message))->exit = status;
+	} else if (status == 0) {
+		end_exit_zero(c);
+	} else {
+		end_by_status(c, status);
+	}
+}
+
+static void
+end_refused(struct command *c, const struct launch_msg *m)
+{
+	char message[256];
+
+	snprintf(message, sizeof(message), "%s: %s", m->text[0] != '\0' ? m->text : "could not start the command",
+	    strerror(m->value));
+	(void)exec_fail(c->x, TASK_TRANSIENT, "START_FAILED", span_of(message));
+}
+
+static void
+command_heard(struct launch_run *line, const struct launch_msg *m)
+{
+	struct command *c = container_of(line, struct command, line);
+	struct exec_run *x = c->x;
+
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	if (m == NULL) {
+		exec_crash(x, -1, SPAN("the launcher of the command is gone"));
+	} else if (m->verb == LAUNCH_EXITED) {
+		end_by_exit(c, m->value);
+	} else if (m->verb == LAUNCH_REFUSED) {
+		end_refused(c, m);
+	} else {
+		log_debug("command started", log_id("task_id", &x->row->id), log_int("pid", m->pid));
+		return;
+	}
+	command_free(c);
+	x->ended(x);
+}
+
+/* --- the kind ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+envelope_write(struct command *c)
+{
+	struct exec_run *x = c->x;
+	struct task_envelope e = { .row = x->row, .attempt = x->attempt, .lease = x->fence, .deadline = x->deadline };
+
+	task_envelope_json(&c->envelope, &e);
+	buf_putc(&c->envelope, '\n');
+	stdin_write(c);
+}
+
+static struct command *
+command_new(struct exec_run *x)
+{
+	struct command *c = arena_alloc(x->arena, sizeof(*c));
+
+	c->magic = COMMAND_MAGIC;
+	c->x = x;
+	c->line.heard = command_heard;
+	list_init(&c->line.node);
+	for (int i = 0; i < 3; i++)
+		c->fd[i] = -1;
+	c->err.size = (size_t)x->env->conf->work.stderr_max;
+	c->err.bytes = mem_alloc(c->err.size);
+	x->state = c;
+	return c;
+}
+
+static bool
+exec_ready(const struct exec_env *env)
+{
+	return env->launch != NULL && launch_ready(env->launch);
+}
+
+static enum exec_begin
+exec_begin_command(struct exec_run *x)
+{
+	static loop_fd_fn *const events[3] = { stdin_event, stdout_event, stderr_event };
+	struct command *c;
+	int theirs[3];
+
+	if (!exec_ready(x->env))
+		return EXEC_LATER;
+	c = command_new(x);
+	if (!pipes_open(c, theirs)) {
+		command_free(c);
+		return EXEC_LATER;
+	}
+	launch_start(x->env->launch, &c->line, (int)(x->handler - x->env->conf->handlers), theirs);
+	envelope_write(c);
+	for (int i = 0; i < 3; i++)
+		if (c->fd[i] >= 0)
+			c->watch[i] = loop_fd_new(x->env->loop, c->fd[i], i == 0 ? LOOP_WRITE : LOOP_READ, events[i], c);
+	return EXEC_BEGUN;
+}
+
+static void
+exec_stop_command(struct exec_run *x, int sig)
+{
+	struct command *c = x->state;
+
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	launch_kill(x->env->launch, &c->line, sig);
+}
+
+static void
+exec_drop_command(struct exec_run *x)
+{
+	struct command *c = x->state;
+
+	MAGIC_CHECK(c, COMMAND_MAGIC);
+	launch_forget(x->env->launch, &c->line);
+	command_free(c);
+}
+
+const struct exec_kind exec_exec = {
+	.name = "exec",
+	.ready = exec_ready,
+	.start = exec_begin_command,
+	.stop = exec_stop_command,
+	.drop = exec_drop_command,
+};

@@ -1,0 +1,36 @@
+/* launch_client.h - a worker's line to the launcher.
+ *
+ * Connects, says HELLO with the worker's identity, and again after every loss, with growing pauses.  The end of the line
+ * ends every run that was on it: the launcher has killed, or will kill, what ran there.
+ */
+#ifndef RUN_LAUNCH_CLIENT_H
+#define RUN_LAUNCH_CLIENT_H
+
+#include "base/list.h"
+#include "sys/loop.h"
+
+#include "run/launch.h"
+
+struct launch;
+
+/* One run on the line; embedded in the caller's object.  `heard` is called with STARTED, REFUSED or EXITED, or with null when the line
+ * was lost; after REFUSED, EXITED and null the run is off the line.  Never called inside a call from the caller. */
+struct launch_run {
+	struct list node;
+	uint64_t token;
+	void (*heard)(struct launch_run *w, const struct launch_msg *m);
+};
+
+struct launch *launch_new(struct loop *loop, const char *path) MUSTCHECK;
+void launch_free(struct launch **l); /* hears nothing any more */
+/* Who this worker is.  Another inc than before cuts the line first: what ran under the old one is killed by the launcher. */
+void launch_hello(struct launch *l, int64_t inc);
+bool launch_ready(const struct launch *l);
+/* Sends START; takes the three descriptors (they are closed here). */
+void launch_start(struct launch *l, struct launch_run *w, int handler, const int fds[3]);
+void launch_kill(struct launch *l, const struct launch_run *w, int sig);
+void launch_forget(struct launch *l, struct launch_run *w); /* off the line without a word */
+/* The launcher does not answer any more: cut the line, which ends all runs on it. */
+void launch_cut(struct launch *l, const char *why);
+
+#endif

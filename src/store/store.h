@@ -133,13 +133,15 @@ struct store_outcome {
  * tried. */
 struct store_giveback {
 	struct store_lease lease;
-	struct id from;                  /* == lo: the whole rest of the lease */
+	struct id from;                  /* == lo: the whole rest of the lease, which is then gone */
+	bool started;                    /* they were started and stopped: run + 1 */
 };
 
 struct store_lane_want {
 	int32_t lane;
 };
 
+/* Written in this order: outcomes, give-backs, claim. */
 struct store_step {
 	const struct store_outcome *outcomes;
 	int noutcomes;

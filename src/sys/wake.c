@@ -67,7 +67,7 @@ wake_worker_fd(const struct wake *w, int worker)
 void
 wake_worker_hungry(struct wake *w, int worker, bool hungry)
 {
-	uint64_t bit = UINT64_C(1) << (worker % 64);
+	uint64_t bit = UINT64_C(1) << ((unsigned)worker % 64);
 
 	ASSERT(worker >= 0 && worker < WAKE_WORKERS);
 	if (hungry)

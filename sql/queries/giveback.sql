@@ -5,7 +5,7 @@
 -- $3 start uuid[]        from this id on; = lo: the whole lease
 -- $4 started int2[]      1: a run of it was started and stopped
 -- $5 rid int8            makes the new rows unique
--- result: lane int4, n int8      ready again, by lane
+-- result: lane int4, n int8 (ready again, by lane)
 -- tables: lease, task, done, tried, ready
 with g as materialized (
 	select l.*, f.start, f.started from unnest($1, $2, $3, $4) f(lo, lease_id, start, started)

@@ -1,0 +1,2 @@
+-- migrate_begin: each migration is one transaction.
+begin isolation level read committed

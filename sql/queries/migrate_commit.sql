@@ -1,0 +1,2 @@
+-- migrate_commit: ends it.
+commit

@@ -1,0 +1,2 @@
+-- migrate_rollback: gives up a migration.
+rollback

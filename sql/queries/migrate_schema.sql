@@ -1,0 +1,2 @@
+-- migrate_schema: where everything lives.
+create schema if not exists taskq

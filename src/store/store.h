@@ -22,13 +22,13 @@ enum store_status { STORE_OK, STORE_REFUSED, STORE_FAILED, STORE_UNSURE };
 struct store_options {
 	struct loop *loop;
 	const struct conf *conf;
-	struct wake *wake;       /* rung after commits; may be null in tests */
-	const char *node;        /* name of this node */
-	struct id boot;          /* this start of the supervisor */
-	int submit_connections;  /* 0 where the role needs none */
+	struct wake *wake;      /* rung after commits; may be null in tests */
+	const char *node;       /* name of this node */
+	struct id boot;         /* this start of the supervisor */
+	int submit_connections; /* 0 where the role needs none */
 	int read_connections;
-	bool worker;             /* a connection for store_step() */
-	bool keeper;             /* a connection for the duties */
+	bool worker; /* a connection for store_step() */
+	bool keeper; /* a connection for the duties */
 };
 
 struct store *store_open(const struct store_options *o) MUSTCHECK;
@@ -45,12 +45,12 @@ enum store_verdict { STORE_ACCEPTED, STORE_REPLAYED, STORE_MISMATCH, STORE_BUSY 
 
 struct store_submitted {
 	enum store_status status;
-	enum store_verdict verdict;     /* when OK */
-	struct task_row row;            /* ACCEPTED, REPLAYED: as submitted.  MISMATCH: id and created_at of the first */
-	enum task_surface surface;      /* of the first submission */
-	int version;                    /* renderer of the first answer */
+	enum store_verdict verdict; /* when OK */
+	struct task_row row;        /* ACCEPTED, REPLAYED: as submitted.  MISMATCH: id and created_at of the first */
+	enum task_surface surface;  /* of the first submission */
+	int version;                /* renderer of the first answer */
 	int64_t expires_at;
-	const char *why;                /* FAILED, UNSURE: for the log */
+	const char *why; /* FAILED, UNSURE: for the log */
 };
 typedef void store_submit_fn(void *arg, const struct store_submitted *s);
 
@@ -58,8 +58,8 @@ struct store_submission {
 	const struct task_request *request; /* borrowed until the callback */
 	enum task_surface surface;
 	struct span tenant;
-	struct span key;                    /* empty: none (never a replay) */
-	int64_t deadline;                   /* clock_now() */
+	struct span key;  /* empty: none (never a replay) */
+	int64_t deadline; /* clock_now() */
 };
 /* Joins the next batch. */
 void store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg);
@@ -70,21 +70,21 @@ typedef void store_row_fn(void *arg, enum store_status status, const struct task
 void store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
 
 struct store_filter {
-	int state;               /* enum task_state, or -1 */
-	struct span task_type;   /* empty: any */
+	int state;             /* enum task_state, or -1 */
+	struct span task_type; /* empty: any */
 	struct span queue;
 	struct span tenant;
-	struct span key;         /* the task of this idempotency key */
-	struct id before;        /* zero: from the newest; else older than this id */
-	int limit;               /* 1..1000 */
-	int offset;              /* compatible surface only */
+	struct span key;  /* the task of this idempotency key */
+	struct id before; /* zero: from the newest; else older than this id */
+	int limit;        /* 1..1000 */
+	int offset;       /* compatible surface only */
 };
 struct store_page {
 	enum store_status status;
 	const struct task_row *rows;
 	int nrows;
-	bool more;               /* a next page may hold something; a short page with more is legal */
-	struct id next;          /* where it begins: the `before` of the next call */
+	bool more;      /* a next page may hold something; a short page with more is legal */
+	struct id next; /* where it begins: the `before` of the next call */
 };
 typedef void store_list_fn(void *arg, const struct store_page *page);
 void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn, void *arg);
@@ -94,7 +94,7 @@ void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn
 /* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task. */
 void store_cancel(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
 struct store_retry {
-	int extra_attempts;   /* added to max_attempts */
+	int extra_attempts; /* added to max_attempts */
 	bool reset_attempts;
 };
 void store_retry(struct store *s, const struct id *id, const struct store_retry *how, store_row_fn *fn, void *arg);
@@ -106,14 +106,14 @@ void store_retry(struct store *s, const struct id *id, const struct store_retry 
  * `lost` and takes a new identity: the caller stops its handlers and forgets its tasks. */
 
 struct store_lease {
-	struct id lo, hi;      /* the range */
+	struct id lo, hi; /* the range */
 	int64_t lease_id;
 };
 
-struct store_claimed {         /* one task of a claimed lease */
+struct store_claimed { /* one task of a claimed lease */
 	struct store_lease lease;
-	struct task_row row;   /* payload included; borrowed until the callback returns */
-	int run, attempts, crashes;  /* before this start: attempts charged so far */
+	struct task_row row;        /* payload included; borrowed until the callback returns */
+	int run, attempts, crashes; /* before this start: attempts charged so far */
 };
 
 enum store_outcome_kind { STORE_SUCCEEDED, STORE_RETRY, STORE_BURY, STORE_DISCARD };
@@ -121,20 +121,20 @@ struct store_outcome {
 	struct id id;
 	struct store_lease lease;
 	enum store_outcome_kind kind;
-	struct span result;              /* SUCCEEDED: JSON text or empty */
+	struct span result;                 /* SUCCEEDED: JSON text or empty */
 	const struct task_failure *failure; /* else */
-	const char *reason;              /* BURY: RETRY_EXHAUSTED, NON_RETRYABLE, NO_HANDLER ... */
-	int64_t delay;                   /* RETRY: from the commit on, us */
-	bool charge;                     /* the run counts against max_attempts */
-	bool crash;                      /* the run counts as a crash */
-	int64_t started_at;              /* database clock */
+	const char *reason;                 /* BURY: RETRY_EXHAUSTED, NON_RETRYABLE, NO_HANDLER ... */
+	int64_t delay;                      /* RETRY: from the commit on, us */
+	bool charge;                        /* the run counts against max_attempts */
+	bool crash;                         /* the run counts as a crash */
+	int64_t started_at;                 /* database clock */
 };
 /* Tasks of a lease that were not started, or stopped at drain: back to ready.  `from`..`hi` of the lease minus what is done or
  * tried. */
 struct store_giveback {
 	struct store_lease lease;
-	struct id from;                  /* == lo: the whole rest of the lease, which is then gone */
-	bool started;                    /* they were started and stopped: run + 1 */
+	struct id from; /* == lo: the whole rest of the lease, which is then gone */
+	bool started;   /* they were started and stopped: run + 1 */
 };
 
 struct store_lane_want {
@@ -147,19 +147,20 @@ struct store_step {
 	int noutcomes;
 	const struct store_giveback *givebacks;
 	int ngivebacks;
-	const int32_t *lanes;            /* lanes to claim from, best first */
+	const int32_t *lanes; /* lanes to claim from, best first */
 	int nlanes;
-	int claim;                       /* at most so many tasks; 0: none */
+	int claim; /* at most so many tasks; 0: none */
 };
 struct store_stepped {
-	enum store_status status;        /* OK, or FAILED at store_close() */
-	bool lost;                       /* identity lost: every task of this worker is somebody else's now */
-	const bool *accepted;            /* per outcome: true written, false stale */
+	enum store_status status; /* OK, or FAILED at store_close() */
+	bool lost;                /* identity lost: every task of this worker is somebody else's now */
+	const bool *accepted;     /* per outcome: true written, false stale */
 	const struct store_claimed *tasks;
 	int ntasks;
 };
 typedef void store_step_fn(void *arg, const struct store_stepped *s);
-void store_step(struct store *s, const struct store_step *step, store_step_fn *fn, void *arg); /* arrays borrowed until the callback */
+void store_step(struct store *s, const struct store_step *step, store_step_fn *fn,
+    void *arg);                                  /* arrays borrowed until the callback */
 int64_t store_worker_inc(const struct store *s); /* 0: not registered yet */
 
 /* Touches worker.seen, and tells which of my running tasks were cancelled. */
@@ -177,8 +178,8 @@ struct store_lane {
 	int32_t lane;
 	struct span queue, task_type, group;
 	bool paused;
-	bool ready;              /* a ready row was seen */
-	int prio;                /* of its head */
+	bool ready; /* a ready row was seen */
+	int prio;   /* of its head */
 	struct id head;
 };
 typedef void store_lanes_fn(void *arg, enum store_status status, const struct store_lane *lanes, int nlanes);
@@ -186,13 +187,17 @@ void store_lanes(struct store *s, store_lanes_fn *fn, void *arg);
 
 /* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
 
-typedef void store_count_fn(void *arg, enum store_status status, int64_t count, int64_t next); /* next: us until the next is due, -1 unknown */
-void store_promote(struct store *s, store_count_fn *fn, void *arg);            /* due waiting rows -> ready */
-void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg); /* dead local worker: delete row, then reap */
-void store_release_boot(struct store *s, store_count_fn *fn, void *arg);       /* workers of this node from earlier starts */
-void store_reap(struct store *s, store_count_fn *fn, void *arg);               /* silent workers, orphan leases, expired pull leases */
-void store_partitions(struct store *s, store_count_fn *fn, void *arg);         /* makes the coming ones; count = made ahead */
-void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);         /* expired keys of finished tasks, one small batch */
+typedef void store_count_fn(
+    void *arg, enum store_status status, int64_t count, int64_t next); /* next: us until the next is due, -1 unknown */
+void store_promote(struct store *s, store_count_fn *fn, void *arg);    /* due waiting rows -> ready */
+void store_release_worker(
+    struct store *s, int64_t inc, store_count_fn *fn, void *arg);        /* dead local worker: delete row, then reap */
+void store_release_boot(struct store *s, store_count_fn *fn, void *arg); /* workers of this node from earlier starts */
+void store_reap(
+    struct store *s, store_count_fn *fn, void *arg); /* silent workers, orphan leases, expired pull leases */
+void store_partitions(struct store *s, store_count_fn *fn, void *arg); /* makes the coming ones; count = made ahead */
+void store_purge_keys(
+    struct store *s, store_count_fn *fn, void *arg); /* expired keys of finished tasks, one small batch */
 
 /* --- schema: store_migrate.c; synchronous, for taskqd --migrate only ---------------------------------------------------------------- */
 

@@ -1,0 +1,177 @@
+/* store.c - one store per process: its pools, what its server told, whether it is ready.
+ *
+ * Owns the identity of this life of the process, the writer: a number that Postgres gives once.  It is part of task ids and of lease
+ * ids, so a new one is taken when the cluster went to another timeline (a number could come a second time from a standby that was
+ * promoted).  The database's clock is estimated from what a greeting read and this machine's monotonic clock, so a step of
+ * the wall clock does no harm.  Logs identity and what keeps the store from being ready.  Next: store_pool.c, then the verbs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "store/store_int.h"
+
+#define STORE_MAGIC 0x5c0a57e0U
+#define DRIFT_MAX CLOCK_SECOND
+
+struct store *
+store_open(const struct store_options *o)
+{
+	struct store *s = mem_zalloc(sizeof(*s));
+
+	s->magic = STORE_MAGIC;
+	s->o = *o;
+	srand48((long)(clock_now() ^ digest_fnv64(&s->o.boot, sizeof(s->o.boot))));
+	snprintf(s->trouble, sizeof(s->trouble), "not connected to postgres yet");
+	s->submit_pool = pool_new(s, "submit", o->submit_connections);
+	s->read_pool = pool_new(s, "read", o->read_connections);
+	s->worker_pool = pool_new(s, "worker", o->worker ? 1 : 0);
+	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
+	return s;
+}
+
+void
+store_close(struct store **s)
+{
+	pool_free(&(*s)->submit_pool);
+	pool_free(&(*s)->read_pool);
+	pool_free(&(*s)->worker_pool);
+	pool_free(&(*s)->keeper_pool);
+	(*s)->magic = 0;
+	mem_free(s);
+}
+
+/* The pool for what has no pool of its own. */
+struct store_pool *
+store_any_pool(const struct store *s)
+{
+	struct store_pool *pools[] = { s->read_pool, s->worker_pool, s->keeper_pool, s->submit_pool };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(pools); i++)
+		if (pools[i] != NULL)
+			return pools[i];
+	UNREACHABLE("a store without connections");
+}
+
+/* --- ready? -------------------------------------------------------------------------------------------------------- */
+
+const char *
+store_not_ready(const struct store *s)
+{
+	const struct store_pool *pools[] = { s->submit_pool, s->read_pool, s->worker_pool, s->keeper_pool };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(pools); i++)
+		if (pools[i] != NULL && pool_up(pools[i]) == 0)
+			return s->trouble[0] != '\0' ? s->trouble : "not connected to postgres";
+	if (s->writer == 0)
+		return "no identity from postgres yet";
+	if (s->o.conf->postgres.allow_unsafe)
+		return NULL;
+	if (!s->server.fsync)
+		return "postgres runs with fsync = off";
+	if (!s->server.full_page_writes)
+		return "postgres runs with full_page_writes = off";
+	if (!s->server.synchronous_commit)
+		return "postgres runs with synchronous_commit = off";
+	return NULL;
+}
+
+void
+store_trouble(struct store *s, const char *why)
+{
+	snprintf(s->trouble, sizeof(s->trouble), "cannot use postgres: %s", why);
+}
+
+void
+store_count_ready(struct store *s, int change)
+{
+	s->nready += change;
+	stats_set(S_PG_READY, s->nready);
+}
+
+int64_t
+store_db_now(const struct store *s)
+{
+	return s->server.version == 0 ? clock_wall() : clock_now() + s->server.clock;
+}
+
+/* --- identity -------------------------------------------------------------------------------------------------------- */
+
+static void
+on_writer(struct request *r)
+{
+	struct store *s = r->arg;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	s->asking_writer = false;
+	if (r->status == STORE_OK) {
+		s->writer = (int32_t)col_int(r->results[0], 0, SQL_WRITER_NEW_WRITER);
+		s->counter = 0;
+		log_debug("identity taken", log_int("writer", s->writer));
+		store_writer_changed(s);
+	}
+	request_free(&r);
+}
+
+/* Asks for a new identity; the old one is not used any more. */
+void
+store_ask_writer(struct store *s)
+{
+	struct store_pool *p = store_any_pool(s);
+	struct request *r;
+
+	s->writer = 0;
+	if (s->asking_writer || pool_closing(p))
+		return;
+	s->asking_writer = true;
+	r = request_new(on_writer, s);
+	r->repeat = true; /* a number that got lost is lost */
+	(void)request_stmt(r, SQL_WRITER_NEW);
+	request_send_first(p, r);
+}
+
+/* Unique among all that this life of the process makes, and all others: for leases, and for rows that begin at the same id. */
+int64_t
+store_new_rid(struct store *s)
+{
+	struct id dice;
+	int64_t rid;
+
+	if (s->writer != 0)
+		return (int64_t)s->writer << 32 | ++s->counter;
+	dice = id_random(); /* before there is a writer: beyond all of them */
+	memcpy(&rid, dice.b, sizeof(rid));
+	return (rid & INT64_MAX) | INT64_C(1) << 62;
+}
+
+void
+store_learned(struct store *s, const struct store_server *v)
+{
+	const struct store_server *old = &s->server;
+	bool moved = old->version != 0 && (old->system != v->system || old->timeline != v->timeline);
+	int64_t drift = old->version == 0 ? 0 : v->clock - old->clock;
+
+	if (old->version == 0)
+		log_info("postgres", log_int("version", v->version), log_str("database", v->database),
+		    log_int("schema", v->schema));
+	if (drift > DRIFT_MAX || drift < -DRIFT_MAX)
+		log_warning("the clock of postgres moved against ours", log_seconds("by", drift));
+	if (moved)
+		log_warning("postgres is another cluster or timeline", log_int("timeline", v->timeline));
+	s->server = *v;
+	s->trouble[0] = '\0';
+	if (s->writer == 0 || moved)
+		store_ask_writer(s);
+}
+
+/* Who waits for an identity may go on. */
+void
+store_writer_changed(struct store *s)
+{
+	(void)s;
+}

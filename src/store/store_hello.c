@@ -1,0 +1,114 @@
+/* store_hello.c - what is said on a new connection before the first request.
+ *
+ * Keywords for libpq that the configured string may override, the settings of the session, and what the server tells: its version,
+ * whether it is set to lie about durability, its clock, the schema, its identity.  Three round trips, each a request of its own, because
+ * an error in one (no schema yet, a function that is forbidden) must not undo the others.  Logs nothing.  Next: store_conn.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/store_int.h"
+
+/* The values that libpq falls back to come first, what nobody may change comes after the configured string. */
+PGconn *
+hello_connect_start(const struct store *s, const char *purpose)
+{
+	char name[64], user_timeout[24];
+	const char *keys[] = { "fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "tcp_user_timeout", "target_session_attrs", "dbname", "client_encoding", NULL };
+	const char *values[] = { name, "1", "10", "5", "3", user_timeout, "read-write", s->o.conf->postgres.conninfo,
+		"UTF8", NULL };
+	PGconn *pg;
+
+	snprintf(name, sizeof(name), "taskqd %s", purpose);
+	snprintf(user_timeout, sizeof(user_timeout), "%lld", (long long)(s->o.conf->postgres.deadline / CLOCK_MS));
+	pg = PQconnectStartParams(keys, values, 1);
+	ASSERT(pg != NULL);
+	return pg;
+}
+
+static void
+ask_session(struct request *r, const struct store *s)
+{
+	struct stmt *t = request_stmt(r, SQL_SESSION);
+
+	stmt_int8(t, s->o.conf->postgres.statement_timeout / CLOCK_MS);
+	stmt_int8(t, s->o.conf->postgres.lock_timeout / CLOCK_MS);
+	(void)request_stmt(r, SQL_HELLO);
+}
+
+void
+hello_ask(struct request *r, const struct store *s, enum hello_step step)
+{
+	if (step == HELLO_SESSION)
+		ask_session(r, s);
+	else if (step == HELLO_SCHEMA)
+		(void)request_stmt(r, SQL_HELLO_SCHEMA);
+	else
+		(void)request_stmt(r, SQL_HELLO_SYSTEM);
+}
+
+static bool
+take_session(const struct request *r, struct store_server *v, struct hello_time *when, char *why, size_t size)
+{
+	const PGresult *res = r->results[1];
+	struct span database;
+
+	if (r->status != STORE_OK) {
+		snprintf(why, size, "%s", r->why);
+		return false;
+	}
+	ASSERT(PQntuples(res) == 1);
+	v->version = (int)col_int(res, 0, SQL_HELLO_VERSION);
+	v->fsync = col_bool(res, 0, SQL_HELLO_FSYNC);
+	v->full_page_writes = col_bool(res, 0, SQL_HELLO_FULL_PAGE_WRITES);
+	v->synchronous_commit = col_bool(res, 0, SQL_HELLO_SYNCHRONOUS_COMMIT);
+	/* the clock was read at some moment between sending and answering */
+	v->clock = col_time(res, 0, SQL_HELLO_CLOCK) - (when->sent + when->answered) / 2;
+	database = col_span(res, 0, SQL_HELLO_DATABASE);
+	snprintf(v->database, sizeof(v->database), "%.*s", (int)database.len, database.ptr);
+	if (v->version < STORE_SERVER_MIN) {
+		snprintf(why, size, "postgres is version %d, this program needs %d", v->version / 10000,
+		    STORE_SERVER_MIN / 10000);
+		return false;
+	}
+	if (col_bool(res, 0, SQL_HELLO_STANDBY)) {
+		snprintf(why, size, "postgres is a standby");
+		return false;
+	}
+	return true;
+}
+
+static bool
+take_schema(const struct request *r, struct store_server *v, char *why, size_t size)
+{
+	if (r->status == STORE_REFUSED && (strcmp(r->sqlstate, "42P01") == 0 || strcmp(r->sqlstate, "3F000") == 0)) {
+		snprintf(why, size, "database \"%s\" has no taskq schema, run taskqd --migrate", v->database);
+		return false;
+	}
+	if (r->status != STORE_OK) {
+		snprintf(why, size, "%s", r->why);
+		return false;
+	}
+	v->schema = (int)col_int(r->results[0], 0, SQL_HELLO_SCHEMA_VERSION);
+	if (v->schema != SQL_SCHEMA_VERSION) {
+		snprintf(why, size, "schema is version %d, this program needs %d", v->schema, SQL_SCHEMA_VERSION);
+		return false;
+	}
+	return true;
+}
+
+bool
+hello_take(const struct request *r, enum hello_step step, struct store_server *v, struct hello_time *when, char *why,
+    size_t size)
+{
+	if (step == HELLO_SESSION)
+		return take_session(r, v, when, why, size);
+	if (step == HELLO_SCHEMA)
+		return take_schema(r, v, why, size);
+	if (r->status == STORE_OK) {
+		v->system = col_int(r->results[0], 0, SQL_HELLO_SYSTEM_SYSTEM);
+		v->timeline = col_int(r->results[0], 0, SQL_HELLO_SYSTEM_TIMELINE);
+	}
+	return true;
+}

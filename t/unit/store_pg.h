@@ -1,0 +1,302 @@
+/* store_pg.h - a database of its own for a test of the store, a loop to turn, and a line that can be cut.
+ *
+ * TASKQ_TEST_PG names a server (a libpq string without dbname); without it the test is skipped.  The proxy is a child process between the
+ * store and the server: it can drop the next request before the server has it, or the next answer after the server acted.
+ */
+#ifndef T_UNIT_STORE_PG_H
+#define T_UNIT_STORE_PG_H
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "store/store.h"
+#include "tap.h"
+
+#define PATIENCE (20 * CLOCK_SECOND)
+
+static char pg_server[512], pg_name[64], pg_conninfo[700];
+static struct conf pg_conf;
+static struct loop *pg_loop;
+static PGconn *pg_side; /* the test's own view */
+
+/* --- one's own statements ------------------------------------------------------------------------------------------ */
+
+/* First column of the first row as text, "" for null, the error as "ERROR: ..."; static. */
+TAP_FN const char *
+pg_say(PGconn *pg, const char *fmt, ...)
+{
+	static char answer[4][1000];
+	static int turn;
+	char sql[4000];
+	va_list ap;
+	PGresult *res;
+	char *into = answer[++turn % 4];
+
+	va_start(ap, fmt);
+	vsnprintf(sql, sizeof(sql), fmt, ap);
+	va_end(ap);
+	res = PQexec(pg, sql);
+	if (PQresultStatus(res) == PGRES_TUPLES_OK)
+		snprintf(into, 1000, "%s", PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "(no row)");
+	else
+		snprintf(into, 1000, "%s",
+		    PQresultStatus(res) == PGRES_COMMAND_OK ? PQcmdTuples(res) : PQresultErrorMessage(res));
+	PQclear(res);
+	return into;
+}
+#define pg_sql(...) pg_say(pg_side, __VA_ARGS__)
+
+/* --- a database ------------------------------------------------------------------------------------------------------ */
+
+TAP_FN void
+pg_drop(void)
+{
+	PGconn *pg = PQconnectdb(pg_server);
+
+	PQfinish(pg_side);
+	pg_say(pg, "drop database if exists %s with (force)", pg_name);
+	PQfinish(pg);
+}
+
+TAP_FN void
+pg_conf_fill(struct conf *c, const char *conninfo)
+{
+	c->postgres.conninfo = conninfo;
+	c->postgres.connect_timeout = 5 * CLOCK_SECOND;
+	c->postgres.lock_timeout = 500 * CLOCK_MS;
+	c->postgres.statement_timeout = 5 * CLOCK_SECOND;
+	c->postgres.deadline = 8 * CLOCK_SECOND;
+	c->postgres.prepare = true;
+	c->postgres.allow_unsafe = true;
+	c->http.request_timeout = 10 * CLOCK_SECOND;
+	c->keys.ttl = 3600 * CLOCK_SECOND;
+	c->work.lease = 30 * CLOCK_SECOND;
+	c->work.grace = 5 * CLOCK_SECOND;
+}
+
+/* A fresh database, not migrated yet. */
+TAP_FN void
+pg_begin(const char *test)
+{
+	const char *server = getenv("TASKQ_TEST_PG");
+	PGconn *pg;
+
+	if (server == NULL || server[0] == '\0')
+		skip_all("TASKQ_TEST_PG names no server");
+	snprintf(pg_server, sizeof(pg_server), "%s dbname=postgres", server);
+	snprintf(pg_name, sizeof(pg_name), "taskq_%s_%d", test, (int)getpid());
+	snprintf(pg_conninfo, sizeof(pg_conninfo), "%s dbname=%s", server, pg_name);
+	pg = PQconnectdb(pg_server);
+	if (PQstatus(pg) != CONNECTION_OK) {
+		printf("Bail out! %s\n", PQerrorMessage(pg));
+		exit(1);
+	}
+	pg_say(pg, "create database %s", pg_name);
+	PQfinish(pg);
+	pg_side = PQconnectdb(pg_conninfo);
+	pg_conf_fill(&pg_conf, pg_conninfo);
+}
+
+/* --- a loop ------------------------------------------------------------------------------------------------------------ */
+
+struct pg_wait {
+	struct loop_timer *timer;
+	const bool *flag;
+	int64_t deadline;
+};
+
+TAP_FN void
+pg_wait_look(void *arg)
+{
+	struct pg_wait *w = arg;
+
+	if (*w->flag || clock_now() > w->deadline)
+		loop_stop(pg_loop);
+	else
+		loop_timer_set(w->timer, 2 * CLOCK_MS);
+}
+
+/* Turns the loop until *flag or out of patience. */
+TAP_FN bool
+pg_wait(const bool *flag)
+{
+	struct pg_wait w = { NULL, flag, clock_now() + PATIENCE };
+
+	w.timer = loop_timer_new(pg_loop, pg_wait_look, &w);
+	loop_timer_set(w.timer, 0);
+	loop_run(pg_loop);
+	loop_timer_free(&w.timer);
+	return *flag;
+}
+
+/* Turns it for a moment. */
+TAP_FN void
+pg_turn(int64_t us)
+{
+	bool never = false;
+	struct pg_wait w = { NULL, &never, clock_now() + us };
+
+	w.timer = loop_timer_new(pg_loop, pg_wait_look, &w);
+	loop_timer_set(w.timer, 0);
+	loop_run(pg_loop);
+	loop_timer_free(&w.timer);
+}
+
+/* Turns it until the store is ready; returns what is missing when that does not come. */
+TAP_FN const char *
+pg_wait_ready(struct store *s)
+{
+	int64_t deadline = clock_now() + PATIENCE;
+
+	while (store_not_ready(s) != NULL && clock_now() < deadline)
+		pg_turn(5 * CLOCK_MS);
+	return store_not_ready(s);
+}
+
+/* Turns it until the statement says `want`; returns what it says at last. */
+TAP_FN const char *
+pg_wait_sql(const char *want, const char *sql)
+{
+	int64_t deadline = clock_now() + PATIENCE;
+	const char *got;
+
+	while (strcmp(got = pg_sql("%s", sql), want) != 0 && clock_now() < deadline)
+		pg_turn(5 * CLOCK_MS);
+	return got;
+}
+
+/* --- a line that can be cut ---------------------------------------------------------------------------------------------- */
+
+static pid_t proxy_pid;
+static int proxy_pipe[2];
+static char proxy_dir[] = "/tmp/taskq-proxy-XXXXXX";
+static char proxy_conninfo[700];
+
+#define PROXY_PAIRS 32
+
+struct proxy {
+	struct sockaddr_un to;
+	int pairs[PROXY_PAIRS][2]; /* client, server; -1 free */
+	char mode;
+};
+
+TAP_FN void
+proxy_cut(struct proxy *p, int i)
+{
+	close(p->pairs[i][0]);
+	close(p->pairs[i][1]);
+	p->pairs[i][0] = p->pairs[i][1] = -1;
+}
+
+TAP_FN void
+proxy_accept(struct proxy *p, int listener)
+{
+	int client = accept(listener, NULL, NULL), server = socket(AF_UNIX, SOCK_STREAM, 0), i;
+
+	for (i = 0; i < PROXY_PAIRS && p->pairs[i][0] >= 0; i++)
+		;
+	if (i == PROXY_PAIRS || connect(server, (void *)&p->to, sizeof(p->to)) != 0) {
+		close(client);
+		close(server);
+		return;
+	}
+	p->pairs[i][0] = client;
+	p->pairs[i][1] = server;
+}
+
+/* One side has bytes, or its end. */
+TAP_FN void
+proxy_move(struct proxy *p, int i, int side)
+{
+	char bytes[65536];
+	ssize_t n = read(p->pairs[i][side], bytes, sizeof(bytes));
+
+	if (n > 0 && ((p->mode == 'r' && side == 0) || (p->mode == 'a' && side == 1))) {
+		p->mode = 'n';
+		n = 0;
+	}
+	if (n <= 0 || write(p->pairs[i][!side], bytes, (size_t)n) != n)
+		proxy_cut(p, i);
+}
+
+TAP_FN __attribute__((noreturn)) void
+proxy_main(struct proxy *p, int listener, int orders)
+{
+	struct pollfd fds[2 + 2 * PROXY_PAIRS];
+	int i, side;
+
+	for (;;) {
+		fds[0] = (struct pollfd){ orders, POLLIN, 0 };
+		fds[1] = (struct pollfd){ listener, POLLIN, 0 };
+		for (i = 0; i < 2 * PROXY_PAIRS; i++)
+			fds[2 + i] = (struct pollfd){ p->mode == 'h' ? -1 : p->pairs[i / 2][i % 2], POLLIN, 0 };
+		if (poll(fds, 2 + 2 * PROXY_PAIRS, -1) < 0)
+			_exit(1);
+		if (fds[0].revents != 0 && read(orders, &p->mode, 1) != 1)
+			_exit(0);
+		for (i = 0; i < PROXY_PAIRS; i++)
+			for (side = 0; side < 2; side++)
+				if (fds[2 + 2 * i + side].revents != 0 && p->pairs[i][side] >= 0)
+					proxy_move(p, i, side);
+		if (fds[1].revents != 0)
+			proxy_accept(p, listener);
+	}
+}
+
+/* Starts it; the store then connects by proxy_conninfo. */
+TAP_FN void
+proxy_begin(void)
+{
+	static struct proxy p;
+	struct sockaddr_un me = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), i;
+
+	if (mkdtemp(proxy_dir) == NULL || pipe(proxy_pipe) != 0)
+		exit(1);
+	p.to.sun_family = AF_UNIX;
+	snprintf(p.to.sun_path, sizeof(p.to.sun_path), "%s/.s.PGSQL.%s", PQhost(pg_side), PQport(pg_side));
+	snprintf(me.sun_path, sizeof(me.sun_path), "%s/.s.PGSQL.5432", proxy_dir);
+	snprintf(proxy_conninfo, sizeof(proxy_conninfo), "%s host=%s port=5432", pg_conninfo, proxy_dir);
+	if (bind(listener, (void *)&me, sizeof(me)) != 0 || listen(listener, 20) != 0)
+		exit(1);
+	for (i = 0; i < PROXY_PAIRS; i++)
+		p.pairs[i][0] = p.pairs[i][1] = -1;
+	p.mode = 'n';
+	fflush(stdout);
+	proxy_pid = fork();
+	if (proxy_pid == 0) {
+		close(proxy_pipe[1]);
+		proxy_main(&p, listener, proxy_pipe[0]);
+	}
+	close(proxy_pipe[0]);
+	close(listener);
+}
+
+/* 'r': the next request is dropped and its line cut; 'a': the next answer; 'h': nothing moves; 'n': everything does. */
+TAP_FN void
+proxy_order(char mode)
+{
+	if (write(proxy_pipe[1], &mode, 1) != 1)
+		exit(1);
+	(void)poll(NULL, 0, 20); /* the order and the request travel on different lines */
+}
+
+TAP_FN void
+proxy_end(void)
+{
+	char path[128];
+
+	close(proxy_pipe[1]);
+	waitpid(proxy_pid, NULL, 0);
+	snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", proxy_dir);
+	unlink(path);
+	rmdir(proxy_dir);
+}
+
+#endif

@@ -29,8 +29,8 @@ enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CO
  * wrong, what was expected".  Path null: the defaults alone. */
 struct conf *conf_load(const char *path, struct buf *errors) MUSTCHECK;
 void conf_free(struct conf **c);
-void conf_print(const struct conf *c, FILE *f);  /* the effective configuration, readable by conf_load */
-void conf_sample(FILE *f);                       /* etc/taskq.conf: every option, commented, with its words */
+void conf_print(const struct conf *c, FILE *f); /* the effective configuration, readable by conf_load */
+void conf_sample(FILE *f);                      /* etc/taskq.conf: every option, commented, with its words */
 /* Copies what may only change at a restart from `old` into `fresh` and appends a line for each difference to `notes`. */
 void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
 const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */

@@ -23,7 +23,7 @@ struct conf_origin; /* where the values were said; private to the room */
 
 struct conf {
 #define SECTION(name, words) struct conf_##name {
-#define TITLED(name, words) \
+#define TITLED(name, words, example) \
 	struct conf_##name { \
 		const char *title;
 #define OPTION(section, name, TYPE, value, min, max, when, line, paragraph) CONF_C_##TYPE name;

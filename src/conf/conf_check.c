@@ -1,0 +1,191 @@
+/* conf_check.c - what no single option shows: addresses, users, and options that need or exclude each other.
+ *
+ * Each check looks at one option or one titled section, so that it can be made as soon as that is said: what a later file replaces
+ * is checked too.
+ */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf_int.h"
+#include "sys/sys.h"
+
+#define RUN_DIR_MAX 70 /* bytes: socket paths below it must fit into 108 */
+#define TITLE_MAX 64   /* bytes of a task type */
+#define NODE_MAX 64
+
+struct check {
+	const struct conf *conf;
+	struct conf_problems *problems;
+};
+
+static const struct conf_said *
+said(const struct check *k, enum conf_section_id section, const char *title, const char *name)
+{
+	const struct conf_option *o = name == NULL ? NULL : conf_option_find(section, span_of(name));
+
+	return conf_origin_find(k->conf->origin, section, title, o);
+}
+
+/* At the line of the option, or else of its section.  Nothing when a syntax error hides the rest of the section: the option may
+ * stand there. */
+static void
+complain(const struct check *k, enum conf_section_id section, const char *title, const char *name, const char *what)
+{
+	const struct conf_said *begin = title == NULL ? NULL : said(k, section, title, NULL);
+	const struct conf_said *s = said(k, section, title, name);
+	static const struct conf_source nowhere = { "defaults", 0 };
+	struct buf label = { 0 };
+
+	if (s == NULL && begin != NULL && begin->cut)
+		return;
+	if (s == NULL)
+		s = begin;
+	conf_option_label(conf_option_find(section, span_of(name)), title, &label);
+	if (s == NULL)
+		conf_problem(k->problems, &nowhere, 0, "%s: %s", buf_cstr(&label), what);
+	else
+		conf_problem(k->problems, s->source, s->line, "%s: %s", buf_cstr(&label), what);
+	buf_free(&label);
+}
+
+static void PRINTF_LIKE(5, 6) complainf(
+    const struct check *k, enum conf_section_id section, const char *title, const char *name, const char *fmt, ...)
+{
+	struct buf text = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	complain(k, section, title, name, buf_cstr(&text));
+	buf_free(&text);
+}
+
+static bool
+printable(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static void
+check_user(const struct check *k, enum conf_section_id section, const char *title, const char *user)
+{
+	if (user[0] != '\0' && getpwnam(user) == NULL)
+		complainf(k, section, title, "user", "\"%s\" is not a user of this machine, expected one", user);
+}
+
+static void
+check_top(const struct check *k)
+{
+	const struct conf *c = k->conf;
+
+	check_user(k, CONF_SECTION_top, NULL, c->user);
+	if (strlen(c->run_dir) > RUN_DIR_MAX)
+		complainf(k, CONF_SECTION_top, NULL, "run_dir", "\"%s\" is too long, expected at most %d bytes",
+		    c->run_dir, RUN_DIR_MAX);
+	if (strlen(c->node) > NODE_MAX || !printable(c->node))
+		complainf(k, CONF_SECTION_top, NULL, "node",
+		    "\"%s\" is not a name, expected up to %d characters without blanks", c->node, NODE_MAX);
+	if (strcmp(c->log.target, "stderr") != 0 && strcmp(c->log.target, "syslog") != 0 && c->log.target[0] != '/')
+		complainf(k, CONF_SECTION_log, NULL, "target",
+		    "\"%s\" is not known, expected stderr, syslog or an absolute path", c->log.target);
+}
+
+static void
+check_listen(const struct check *k)
+{
+	const struct conf_list *list = &k->conf->http.listen;
+	struct sock_addr addr;
+
+	if (list->n == 0)
+		complain(k, CONF_SECTION_http, NULL, "listen",
+		    "no address, expected at least one such as \"127.0.0.1:8001\"");
+	for (int i = 0; i < list->n; i++) {
+		const char *wrong = sock_parse(list->items[i], &addr);
+
+		if (wrong != NULL)
+			complainf(k, CONF_SECTION_http, NULL, "listen",
+			    "\"%s\": %s, expected host:port, [v6]:port or unix:/path", list->items[i], wrong);
+		else if (!sock_is_loopback(&addr))
+			complainf(k, CONF_SECTION_http, NULL, "listen",
+			    "\"%s\" is not a loopback address, expected one: without API keys taskqd listens on "
+			    "loopback only",
+			    list->items[i]);
+		for (int j = 0; j < i; j++)
+			if (strcmp(list->items[i], list->items[j]) == 0)
+				complainf(k, CONF_SECTION_http, NULL, "listen", "\"%s\" twice, expected it once",
+				    list->items[i]);
+	}
+}
+
+static void
+check_environment(const struct check *k, const struct conf_handler *h)
+{
+	for (int i = 0; i < h->environment.n; i++) {
+		const char *item = h->environment.items[i];
+		const char *equal = strchr(item, '=');
+
+		if (equal == NULL || equal == item)
+			complainf(k, CONF_SECTION_handler, h->title, "environment",
+			    "\"%s\" is not NAME=value, expected that", item);
+	}
+}
+
+/* An option that the other kind of handler has; its default may be said, as taskqd --print-config does. */
+static void
+check_foreign(const struct check *k, const struct conf_handler *h, const char *name, const char *kind)
+{
+	if (!conf_value_is_default(conf_option_find(CONF_SECTION_handler, span_of(name)), h))
+		complainf(k, CONF_SECTION_handler, h->title, name, "only for kind = %s, expected without it", kind);
+}
+
+static void
+check_handler(const struct check *k, const struct conf_handler *h)
+{
+	static const char *const exec_only[] = { "command", "user", "directory", "environment", "limit_memory",
+		"limit_cpu", "limit_files", "limit_processes", "limit_file_size" };
+
+	if (h->title[0] == '\0' || strlen(h->title) > TITLE_MAX)
+		complainf(k, CONF_SECTION_handler, h->title, "kind",
+		    "a title of %zu bytes, expected a task type of 1 to %d", strlen(h->title), TITLE_MAX);
+	if (h->retry_base > h->retry_cap)
+		complain(
+		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
+	if (h->kind == CONF_HANDLER_BUILTIN) {
+		for (size_t i = 0; i < ARRAY_LEN(exec_only); i++)
+			check_foreign(k, h, exec_only[i], "exec");
+		return;
+	}
+	check_foreign(k, h, "builtin", "builtin");
+	check_user(k, CONF_SECTION_handler, h->title, h->user);
+	check_environment(k, h);
+	if (h->command.n == 0)
+		complain(k, CONF_SECTION_handler, h->title, "command",
+		    "missing, expected { \"/path/of/program\", \"argument\" }");
+	else if (h->command.items[0][0] != '/')
+		complainf(k, CONF_SECTION_handler, h->title, "command", "\"%s\" is not an absolute path, expected one",
+		    h->command.items[0]);
+}
+
+void
+conf_check_plain(const struct conf *c, struct conf_problems *p)
+{
+	struct check k = { c, p };
+
+	check_top(&k);
+	check_listen(&k);
+}
+
+void
+conf_check_titled(const struct conf *c, enum conf_section_id section, int index, struct conf_problems *p)
+{
+	struct check k = { c, p };
+
+	if (section == CONF_SECTION_handler)
+		check_handler(&k, &c->handlers[index]);
+}

@@ -153,11 +153,14 @@ sub roles {
 	return grep { !defined $role || $_->{role} eq $role } @found;
 }
 
-# The pid of a role's process; dies when there is none within the time.
+# The pid of a role's process, without an index the newest of the role; dies when there is none within the time.
 sub role_pid {
 	my ($self, $role, $index) = @_;
 	return $self->pid if $role eq 'supervisor';
-	my $it = wait_for(sub { (grep { ($_->{index} || 0) == ($index || 0) && $_->{pid} } $self->roles($role))[0] }, 10, "a $role in roles.json");
+	my $it = wait_for(sub {
+		my @all = sort { $b->{generation} <=> $a->{generation} || $a->{index} <=> $b->{index} } $self->roles($role);
+		return (grep { !defined $index || $_->{index} == $index } @all)[0];
+	}, 10, "a $role in roles.json");
 	return $it->{pid};
 }
 

@@ -144,8 +144,7 @@ buf_take(struct buf *b, size_t *len_r)
 	return data;
 }
 
-/* Length of the UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, not above U+10FFFF); 0 when there is none. */
-static size_t
+size_t
 utf8_length(const unsigned char *p, size_t left)
 {
 	size_t n, i;

@@ -28,6 +28,10 @@ const char *buf_cstr(struct buf *b);         /* terminated; valid until the next
 struct span buf_span(const struct buf *b);
 char *buf_take(struct buf *b, size_t *len_r); /* transfers the bytes (terminated); the buf is empty after */
 
+/* Length of the UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, not above U+10FFFF), at most `left` bytes; 0 when
+ * there is none.  `left` is at least 1. */
+size_t utf8_length(const unsigned char *p, size_t left);
+
 /* JSON text writers used by every room that answers or logs: the string is escaped by RFC 8259; bytes that are not
  * UTF-8 become U+FFFD. */
 void buf_json_string(struct buf *b, struct span s);

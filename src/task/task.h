@@ -14,7 +14,12 @@
 #define TASK_ATTEMPTS_MAX 100     /* upper bound of max_attempts on /v1; 10 on the compatible surface */
 #define TASK_PRIORITY_MIN (-100)
 #define TASK_PRIORITY_MAX 100     /* greater runs sooner; stored as prio = -priority */
-#define TASK_LABELS_MAX 16        /* labels of a task, each name and value up to 64 bytes */
+#define TASK_LABELS_MAX 16        /* labels of a task */
+#define TASK_LABEL_MAX 64         /* bytes of a label's name, and of its value */
+#define TASK_SCHEMA_MAX 64        /* bytes of schema_version */
+#define TASK_TRACE_MAX 128        /* bytes of trace_id */
+#define TASK_GROUP_MAX 128        /* bytes of group */
+#define TASK_DELAY_MAX 31536000   /* seconds of delay: 365 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
 #define TASK_DEPTH_MAX 64         /* nesting of JSON */
 #define TASK_RUN_MAX 32000

@@ -1,0 +1,354 @@
+/* task_request.c - a submitted body becomes a struct task_request.
+ *
+ * The fields of /v1 are the table below: name, reader, place, bounds.  A new field is a row here, a place in struct task_request, and
+ * a line in take_fingerprint() that writes nothing when the field has its default: then older fingerprints stay.
+ * The compatible surface has its own reader (task_request_compat.c) and shares the fingerprint.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "task/task_int.h"
+
+struct reader {
+	const struct json_scan *s;
+	struct arena *arena;
+	struct task_request *r;
+	struct task_problem *p;
+};
+
+struct field {
+	const char *name;
+	bool (*take)(const struct reader *rd, const struct field *f, uint32_t value);
+	size_t place;
+	int min, max; /* of a number; of the bytes of a string */
+};
+
+/* Sets a problem at the field and is false, so that a reader can return it. */
+static bool
+refuse(const struct reader *rd, const struct field *f, uint32_t value, const char *what)
+{
+	struct span whole = json_whole(rd->s, value);
+
+	problem_set(rd->p, "invalid_field", (size_t)(whole.ptr - rd->s->text.ptr), "%s", what);
+	problem_point_text(rd->p, f->name);
+	rd->p->input = whole;
+	return false;
+}
+
+static bool
+refuse_text(const struct reader *rd, const struct field *f, uint32_t value, const char *of_what)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what), "expected a string of %d to %d %s", f->min, f->max, of_what);
+	return refuse(rd, f, value, what);
+}
+
+/* Text of an envelope: no control characters (it goes into logs, headers, environments), no half of a character. */
+static bool
+text_of(const struct reader *rd, uint32_t token, int min, int max, struct span *text_r)
+{
+	const struct json_token *t = &rd->s->tokens[token];
+
+	if (t->type != JSON_STRING || (t->flags & JSON_SURROGATE) || t->len > 6u * (unsigned)max)
+		return false;
+	*text_r = json_text(rd->s, token, rd->arena);
+	if (text_r->len < (size_t)min || text_r->len > (size_t)max)
+		return false;
+	for (size_t i = 0; i < text_r->len; i++)
+		if ((unsigned char)text_r->ptr[i] < 0x20 || text_r->ptr[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static bool
+take_text(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	struct span *text = (struct span *)(void *)((char *)rd->r + f->place);
+
+	if (!text_of(rd, value, f->min, f->max, text))
+		return refuse_text(rd, f, value, "bytes without control characters");
+	return true;
+}
+
+static bool
+is_word(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+			c == '.' || c == ':' || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+static bool
+take_word(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	struct span *word = (struct span *)(void *)((char *)rd->r + f->place);
+
+	if (!text_of(rd, value, f->min, f->max, word) || !is_word(*word))
+		return refuse_text(rd, f, value, "characters of A-Z a-z 0-9 _ . : -");
+	return true;
+}
+
+static bool
+take_payload(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	if (rd->s->tokens[value].type != JSON_OBJECT)
+		return refuse(rd, f, value, "expected an object");
+	rd->r->payload = json_raw(rd->s, value);
+	return true;
+}
+
+/* Digits only; what does not fit into the bounds is as wrong as what is no number. */
+static bool
+take_number(const struct reader *rd, const struct field *f, uint32_t value, int *n_r)
+{
+	struct span raw = json_raw(rd->s, value);
+	bool negative = raw.ptr[0] == '-';
+	char what[80];
+	int n = 0;
+
+	snprintf(what, sizeof(what), "expected an integer from %d to %d", f->min, f->max);
+	if (!(rd->s->tokens[value].flags & JSON_INTEGER) || raw.len > 10)
+		return refuse(rd, f, value, what);
+	for (size_t i = negative; i < raw.len; i++) {
+		if (n > 100 * 1000 * 1000)
+			return refuse(rd, f, value, what);
+		n = 10 * n + (raw.ptr[i] - '0');
+	}
+	n = negative ? -n : n;
+	if (n < f->min || n > f->max)
+		return refuse(rd, f, value, what);
+	*n_r = n;
+	return true;
+}
+
+static bool
+take_int(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	return take_number(rd, f, value, (int *)(void *)((char *)rd->r + f->place));
+}
+
+static bool
+take_delay(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	int seconds = 0;
+
+	if (!take_number(rd, f, value, &seconds))
+		return false;
+	rd->r->delay = seconds * CLOCK_SECOND;
+	return true;
+}
+
+static bool
+take_time(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	struct span text;
+
+	if (!text_of(rd, value, f->min, f->max, &text) || !clock_parse(text, &rd->r->run_at))
+		return refuse(
+		    rd, f, value, "expected a time of RFC 3339, like 2030-01-31T08:00:00Z, in the years 1970 to 9999");
+	return true;
+}
+
+static bool
+take_labels(const struct reader *rd, const struct field *f, uint32_t value)
+{
+	const struct json_token *tokens = rd->s->tokens;
+	struct task_label *label = rd->r->labels;
+
+	if (tokens[value].type != JSON_OBJECT)
+		return refuse(rd, f, value, "expected an object of strings");
+	for (uint32_t name = tokens[value].link; name != 0; name = tokens[name].link, label++) {
+		bool good = true;
+
+		if (label == rd->r->labels + TASK_LABELS_MAX)
+			return refuse(rd, f, value, "expected at most 16 labels");
+		if (!text_of(rd, name, 1, TASK_LABEL_MAX, &label->name))
+			good = refuse(rd, f, name, "expected names of 1 to 64 bytes without control characters");
+		else if (!text_of(rd, name + 1, 1, TASK_LABEL_MAX, &label->value))
+			good = refuse(rd, f, name + 1, "expected a string of 1 to 64 bytes without control characters");
+		if (!good) {
+			problem_point_name(rd->p, rd->s, name);
+			return false;
+		}
+	}
+	rd->r->nlabels = (int)(label - rd->r->labels);
+	return true;
+}
+
+#define PLACE(member) offsetof(struct task_request, member)
+
+static const struct field fields[] = {
+	{ "task_type", take_word, PLACE(task_type), 1, TASK_TYPE_MAX },
+	{ "queue", take_word, PLACE(queue), 1, TASK_QUEUE_MAX },
+	{ "payload", take_payload, PLACE(payload), 0, 0 },
+	{ "max_attempts", take_int, PLACE(max_attempts), 1, TASK_ATTEMPTS_MAX },
+	{ "priority", take_int, PLACE(priority), TASK_PRIORITY_MIN, TASK_PRIORITY_MAX },
+	{ "run_at", take_time, PLACE(run_at), 1, 64 },
+	{ "delay", take_delay, PLACE(delay), 0, TASK_DELAY_MAX },
+	{ "schema_version", take_text, PLACE(schema_version), 1, TASK_SCHEMA_MAX },
+	{ "trace_id", take_text, PLACE(trace_id), 1, TASK_TRACE_MAX },
+	{ "group", take_text, PLACE(group), 1, TASK_GROUP_MAX },
+	{ "labels", take_labels, PLACE(labels), 0, 0 },
+};
+
+static const struct field *
+field_of(const struct reader *rd, uint32_t name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (json_text_is(rd->s, name, fields[i].name))
+			return &fields[i];
+	return NULL;
+}
+
+static bool
+refuse_unknown(const struct reader *rd, uint32_t name)
+{
+	problem_set(rd->p, "unknown_field", rd->s->tokens[name].start - 1,
+	    "expected only task_type, queue, payload, max_attempts, priority, run_at, delay, schema_version, trace_id, "
+	    "group, "
+	    "labels");
+	problem_point_name(rd->p, rd->s, name);
+	rd->p->input = json_whole(rd->s, name + 1);
+	return false;
+}
+
+static bool
+read_v1(const struct reader *rd)
+{
+	const struct json_token *root = rd->s->tokens;
+	uint32_t delay = 0, run_at = 0;
+
+	if (root->type != JSON_OBJECT) {
+		problem_set(rd->p, "invalid_field", root->start, "expected an object");
+		return false;
+	}
+	for (uint32_t name = 1; name < root->next; name = rd->s->tokens[name + 1].next) {
+		const struct field *f = field_of(rd, name);
+
+		if (f == NULL)
+			return refuse_unknown(rd, name);
+		if (!f->take(rd, f, name + 1))
+			return false;
+		if (f->place == PLACE(run_at))
+			run_at = name;
+		if (f->place == PLACE(delay))
+			delay = name;
+	}
+	if (rd->r->task_type.len == 0) {
+		problem_set(rd->p, "missing_field", root->start, "expected task_type, a string of 1 to %d characters",
+		    TASK_TYPE_MAX);
+		problem_point_text(rd->p, "task_type");
+		return false;
+	}
+	if (delay != 0 && run_at != 0) {
+		problem_set(
+		    rd->p, "invalid_field", rd->s->tokens[delay].start - 1, "expected run_at or delay, not both");
+		problem_point_text(rd->p, "delay");
+		return false;
+	}
+	return true;
+}
+
+/* --- the fingerprint ----------------------------------------------------------------------------------------------------------- */
+
+static void
+put_int(struct buf *b, const char *before, int64_t n)
+{
+	buf_puts(b, before);
+	if (n < 0)
+		buf_putc(b, '-');
+	buf_putu64(b, n < 0 ? -(uint64_t)n : (uint64_t)n);
+}
+
+static void
+put_text(struct buf *b, const char *before, struct span text)
+{
+	buf_puts(b, before);
+	if (text.len == 0)
+		buf_puts(b, "null");
+	else
+		json_canon_text(b, text);
+}
+
+static void
+put_labels(struct buf *b, const char *before, const struct task_request *r)
+{
+	buf_puts(b, before);
+	for (int i = 0; i < r->nlabels; i++) {
+		buf_putc(b, i == 0 ? '{' : ',');
+		json_canon_text(b, r->labels[i].name);
+		buf_putc(b, ':');
+		json_canon_text(b, r->labels[i].value);
+	}
+	buf_puts(b, r->nlabels == 0 ? "{}" : "}");
+}
+
+/* SHA-256 of version 1, "submit", NUL, and the whole task as canonical JSON.  Frozen: kept keys hold this digest.  `payload` is its
+ * token; 0 when there is none. */
+static void
+take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_request *r)
+{
+	static const char prefix[] = "\001submit";
+	struct buf b = { 0 };
+
+	buf_reserve(&b, r->payload.len + 1024);
+	buf_put(&b, prefix, sizeof(prefix));
+	put_int(&b, "{\"delay\":", r->delay);
+	put_text(&b, ",\"group\":", r->group);
+	put_labels(&b, ",\"labels\":", r);
+	put_int(&b, ",\"max_attempts\":", r->max_attempts);
+	buf_puts(&b, ",\"payload\":");
+	if (payload != 0)
+		json_canon(&b, s, payload);
+	else
+		buf_puts(&b, "{}");
+	put_int(&b, ",\"priority\":", r->priority);
+	put_text(&b, ",\"queue\":", r->queue);
+	put_int(&b, ",\"run_at\":", r->run_at);
+	put_text(&b, ",\"schema_version\":", r->schema_version);
+	put_text(&b, ",\"task_type\":", r->task_type);
+	put_text(&b, ",\"trace_id\":", r->trace_id);
+	buf_putc(&b, '}');
+	digest_sha256(b.data, b.len, r->fingerprint);
+	buf_free(&b);
+}
+
+/* The payload's token by its place in the body; 0 when the default stands there. */
+static uint32_t
+payload_token(const struct json_scan *s, const struct task_request *r)
+{
+	for (uint32_t name = 1; name < s->tokens[0].next; name = s->tokens[name + 1].next)
+		if (s->text.ptr + s->tokens[name + 1].start == r->payload.ptr)
+			return name + 1;
+	return 0;
+}
+
+bool
+task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
+    struct task_problem *problem_r)
+{
+	struct json_scan s;
+	struct reader rd = { .s = &s, .arena = arena, .r = r_r, .p = problem_r };
+	bool good;
+
+	*r_r = (struct task_request){ .queue = SPAN("default"), .payload = SPAN("{}") };
+	r_r->max_attempts = surface == TASK_SURFACE_V1 ? 5 : 3;
+	good = json_scan(&s, body, problem_r);
+	if (surface == TASK_SURFACE_V1)
+		good = good && read_v1(&rd);
+	else if (good)
+		good = request_read_compat(&s, arena, r_r, problem_r);
+	else
+		problem_compat(problem_r, body.len == 0);
+	if (good)
+		take_fingerprint(&s, payload_token(&s, r_r), r_r);
+	json_scan_free(&s);
+	return good;
+}

@@ -29,6 +29,13 @@ const char *proc_signal_name(int sig); /* "SIGTERM"; "signal 99" when unknown (s
  * ever. */
 uint64_t proc_start_time(pid_t pid);
 
+/* What a process uses, as anybody may read it.  False when it is gone. */
+struct proc_usage {
+	int64_t cpu;      /* us, user and system, also of children that were waited for */
+	int64_t resident; /* bytes */
+};
+bool proc_usage(pid_t pid, struct proc_usage *u_r) MUSTCHECK;
+
 /* All living descendants of `root` (children, their children ...) as seen in /proc now, appended as pid_t; `root` itself not. */
 void proc_descendants(pid_t root, struct buf *pids);
 /* Direct children only. */

@@ -1,4 +1,4 @@
-/* proc_tree.c - who is whose child, read from /proc.
+/* proc_tree.c - who is whose child, and what it uses, read from /proc.
  *
  * One pass over /proc notes pid and parent of every process, then the tree is walked in memory.  Processes come and go
  * meanwhile: whoever wants a tree dead stops or kills, looks again, and repeats until nothing is left.  Zombies are not living.
@@ -11,12 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #include "sys/proc.h"
+
+#define FIELDS_5_TO_13 " %*s %*s %*s %*s %*s %*s %*s %*s %*s "
 
 struct stat_line {
 	pid_t parent;
 	char state;
+	uint64_t ticks; /* user, system, and those of children that were waited for */
 	uint64_t start;
+	int64_t pages;
 };
 
 /* The name in parentheses may hold anything, also parentheses: the fields begin after the last one. */
@@ -24,7 +30,8 @@ static bool
 stat_read(pid_t pid, struct stat_line *st_r)
 {
 	char path[32], text[1024], *fields;
-	unsigned long long start;
+	unsigned long long tick[4], start;
+	long pages;
 	int fd, parent;
 	ssize_t n;
 
@@ -38,11 +45,13 @@ stat_read(pid_t pid, struct stat_line *st_r)
 		return false;
 	text[n] = '\0';
 	fields = strrchr(text, ')');
-	/* state ppid ... (fields 3 to 21) ... start time (field 22) */
+	/* fields 3 state, 4 parent, 14 to 17 ticks, 22 start time, 24 resident pages */
 	if (fields == NULL ||
-	    sscanf(fields + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-		&st_r->state, &parent, &start) != 3)
+	    sscanf(fields + 1, " %c %d" FIELDS_5_TO_13 "%llu %llu %llu %llu %*s %*s %*s %*s %llu %*s %ld", &st_r->state,
+		&parent, &tick[0], &tick[1], &tick[2], &tick[3], &start, &pages) != 8)
 		return false;
+	st_r->ticks = tick[0] + tick[1] + tick[2] + tick[3];
+	st_r->pages = pages;
 	st_r->parent = parent;
 	st_r->start = start;
 	return true;
@@ -54,6 +63,18 @@ proc_start_time(pid_t pid)
 	struct stat_line st;
 
 	return stat_read(pid, &st) ? st.start : 0;
+}
+
+bool
+proc_usage(pid_t pid, struct proc_usage *u_r)
+{
+	struct stat_line st;
+
+	if (!stat_read(pid, &st))
+		return false;
+	u_r->cpu = (int64_t)(st.ticks * (uint64_t)CLOCK_SECOND / (uint64_t)sysconf(_SC_CLK_TCK));
+	u_r->resident = st.pages * sysconf(_SC_PAGESIZE);
+	return true;
 }
 
 struct pair {

@@ -84,11 +84,9 @@ exec_fail(struct exec_run *x, enum task_class class, const char *code, struct sp
 }
 
 void
-exec_crash(struct exec_run *x, int wait_status, struct span message)
+exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message)
 {
-	struct task_failure *f = exec_fail(x, TASK_CRASH, "CRASHED", message);
-
-	f->exit = wait_status;
+	exec_fail(x, TASK_CRASH, code, message)->exit = wait_status;
 	x->end.ending = EXEC_CRASH;
 }
 
@@ -131,8 +129,8 @@ exec_report(struct exec_run *x, struct span json)
 	if (json_is_string(v = json_object_get(o, "error_code")) && json_string_length(v) > 0)
 		code_copy(f->code, sizeof(f->code), json_string_value(v));
 	if (json_is_string(v = json_object_get(o, "message")))
-		(void)exec_text_clean(f->message, sizeof(f->message),
-		    (struct span){ json_string_value(v), json_string_length(v) });
+		(void)exec_text_clean(
+		    f->message, sizeof(f->message), (struct span){ json_string_value(v), json_string_length(v) });
 	if (json_is_number(v = json_object_get(o, "retry_after")))
 		report_retry_after(x, json_number_value(v));
 	json_decref(o);

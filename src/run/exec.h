@@ -49,14 +49,14 @@ struct exec_run {
 	const struct exec_env *env;
 	const struct task_row *row;
 	const struct conf_handler *handler;
-	int attempt;      /* 1, 2, ... */
-	struct id fence;  /* fencing token of the envelope */
-	int64_t deadline; /* us since the epoch, for the envelope */
+	int attempt;         /* 1, 2, ... */
+	struct id fence;     /* fencing token of the envelope */
+	int64_t deadline;    /* us since the epoch, for the envelope */
 	struct arena *arena; /* freed by the owner after the end */
 	void (*ended)(struct exec_run *x);
-	void *arg;        /* of the owner */
+	void *arg; /* of the owner */
 	const struct exec_kind *kind;
-	void *state;      /* of the kind */
+	void *state; /* of the kind */
 	struct exec_end end;
 };
 #define EXEC_RUN_MAGIC 0x65786563u
@@ -88,7 +88,7 @@ void exec_drop(struct exec_run *x);
 void exec_succeed(struct exec_run *x, struct span result);
 /* Code and message are copied; the message is made valid text and cut. */
 struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message);
-void exec_crash(struct exec_run *x, int wait_status, struct span message);
+void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
 /* Overrides the failure of x->end by what the handler said of itself: an object with error_class, error_code, message,
  * retry_after.  False when `json` is not an object. */
 bool exec_report(struct exec_run *x, struct span json);

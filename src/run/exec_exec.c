@@ -28,7 +28,7 @@
 struct tail {
 	char *bytes;
 	size_t size;
-	size_t at;  /* where the next byte goes */
+	size_t at; /* where the next byte goes */
 	bool full;
 };
 
@@ -36,11 +36,11 @@ struct command {
 	unsigned magic;
 	struct exec_run *x;
 	struct launch_run line;
-	int fd[3];               /* our ends: its stdin, stdout, stderr; -1 closed */
+	int fd[3]; /* our ends: its stdin, stdout, stderr; -1 closed */
 	struct loop_fd *watch[3];
-	struct buf envelope;     /* what stdin has not taken yet */
+	struct buf envelope; /* what stdin has not taken yet */
 	struct buf output;
-	bool too_much;           /* more than work.output_max */
+	bool too_much; /* more than work.output_max */
 	struct tail err;
 };
 #define COMMAND_MAGIC 0x636d6421u
@@ -238,7 +238,7 @@ end_by_status(struct command *c, int status)
 		said = span_of(text);
 	task_class_of_exit(status, &f);
 	if (f.class == TASK_CRASH) {
-		exec_crash(x, status, span_of(text));
+		exec_crash(x, f.code, status, span_of(text));
 	} else {
 		exec_fail(x, f.class, f.code, said)->exit = status;
 		(void)exec_report(x, exec_text_trim(buf_span(&c->output)));
@@ -283,7 +283,7 @@ command_heard(struct launch_run *line, const struct launch_msg *m)
 
 	MAGIC_CHECK(c, COMMAND_MAGIC);
 	if (m == NULL) {
-		exec_crash(x, -1, SPAN("the launcher of the command is gone"));
+		exec_crash(x, "LAUNCHER_LOST", -1, SPAN("the launcher of the command is gone"));
 	} else if (m->verb == LAUNCH_EXITED) {
 		end_by_exit(c, m->value);
 	} else if (m->verb == LAUNCH_REFUSED) {
@@ -350,7 +350,8 @@ exec_begin_command(struct exec_run *x)
 	envelope_write(c);
 	for (int i = 0; i < 3; i++)
 		if (c->fd[i] >= 0)
-			c->watch[i] = loop_fd_new(x->env->loop, c->fd[i], i == 0 ? LOOP_WRITE : LOOP_READ, events[i], c);
+			c->watch[i] =
+			    loop_fd_new(x->env->loop, c->fd[i], i == 0 ? LOOP_WRITE : LOOP_READ, events[i], c);
 	return EXEC_BEGUN;
 }
 

@@ -21,12 +21,12 @@ enum launch_verb {
 
 struct launch_msg {
 	uint32_t verb;
-	int32_t value;      /* signal, errno or wait status */
-	uint64_t token;     /* the worker's name for the run */
+	int32_t value;  /* signal, errno or wait status */
+	uint64_t token; /* the worker's name for the run */
 	int64_t inc;
 	int32_t pid;
-	int32_t handler;    /* index in conf->handlers */
-	char text[160];     /* REFUSED: "cannot execute \"/x\"" */
+	int32_t handler; /* index in conf->handlers */
+	char text[160];  /* REFUSED: "cannot execute \"/x\"" */
 };
 
 #endif

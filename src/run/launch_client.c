@@ -30,14 +30,16 @@ struct launch {
 	unsigned magic;
 	struct loop *loop;
 	char *path;
-	int64_t inc;             /* 0: not known yet, no line */
-	int fd;                  /* -1: no line */
+	int64_t inc; /* 0: not known yet, no line */
+	int fd;      /* -1: no line */
 	struct loop_fd *watch;
 	struct loop_timer *timer; /* cut what is broken, or connect again */
-	const char *broken;      /* why, until the timer has cut it */
+	const char *broken;       /* why, until the timer has cut it */
 	int64_t pause;
+	void (*changed)(void *arg);
+	void *arg;
 	uint64_t last_token;
-	struct list letters;     /* not sent yet */
+	struct list letters; /* not sent yet */
 	struct list runs[LAUNCH_BUCKETS];
 };
 #define LAUNCH_MAGIC 0x6c617563u
@@ -211,6 +213,7 @@ line_open(struct launch *l)
 	l->pause = LAUNCH_PAUSE_MIN;
 	l->watch = loop_fd_new(l->loop, l->fd, LOOP_READ, line_event, l);
 	letter_send(l, &hello, NULL, 0);
+	l->changed(l->arg);
 }
 
 static void
@@ -224,6 +227,7 @@ line_timer(void *arg)
 		line_close(l);
 		loop_timer_set(l->timer, l->pause);
 		runs_lost(l);
+		l->changed(l->arg);
 		return;
 	}
 	if (l->fd < 0 && l->inc != 0)
@@ -233,13 +237,15 @@ line_timer(void *arg)
 /* --- public ------------------------------------------------------------------------------------------------------------------- */
 
 struct launch *
-launch_new(struct loop *loop, const char *path)
+launch_new(struct loop *loop, const char *path, void (*changed)(void *arg), void *arg)
 {
 	struct launch *l = mem_zalloc(sizeof(*l));
 
 	l->magic = LAUNCH_MAGIC;
 	l->loop = loop;
 	l->path = mem_strdup(path);
+	l->changed = changed;
+	l->arg = arg;
 	l->fd = -1;
 	l->pause = LAUNCH_PAUSE_MIN;
 	l->timer = loop_timer_new(loop, line_timer, l);

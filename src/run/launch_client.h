@@ -21,7 +21,8 @@ struct launch_run {
 	void (*heard)(struct launch_run *w, const struct launch_msg *m);
 };
 
-struct launch *launch_new(struct loop *loop, const char *path) MUSTCHECK;
+/* `changed` is called after the line came or went, also inside launch_hello(). */
+struct launch *launch_new(struct loop *loop, const char *path, void (*changed)(void *arg), void *arg) MUSTCHECK;
 void launch_free(struct launch **l); /* hears nothing any more */
 /* Who this worker is.  Another inc than before cuts the line first: what ran under the old one is killed by the launcher. */
 void launch_hello(struct launch *l, int64_t inc);

@@ -2,10 +2,22 @@
  *
  * A worker process has one struct run.  It asks the store for tasks it has free slots (and a small prefetch) for, starts each by
  * its handler, gathers outcomes and hands them back in the next step.  It never holds a transaction while a handler runs.
+ *
+ * One step is under way at a time; what ends meanwhile gathers for the next one, so batches grow with the load by themselves.  Outcomes
+ * wait while the database is away, and nothing new is claimed then: claims travel in the same step.
+ *
+ *	claimed -> queued -> running -> ended -> sent -> (forgotten)
+ *	              \__________\_______________________> given back with its lease
+ *
+ * run.c        the life of the machine and its turn       run_task.c     one task: start, limits of time, end
+ * run_step.c   outcomes, give-backs and claims as a step  run_lease.c    leases, give-backs, heartbeat, loss of identity
+ * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
+ * exec.h       the kinds of work
  */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
+#include "base/clock.h"
 #include "conf/conf.h"
 #include "store/store.h"
 #include "sys/loop.h"
@@ -17,16 +29,20 @@ struct run_options {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
-	struct wake *wake;
+	struct wake *wake;       /* null in tests */
 	int index;               /* of the worker, for its bell */
-	const char *launch_path; /* the launcher's socket */
-	void (*drained)(void *arg, bool clean); /* after run_drain(): all is written or given back; clean: nothing was left behind */
+	const char *launch_path; /* the launcher's socket; null: no commands */
+	/* After run_drain() or run_now(), once, on a turn of its own: all is written or given back; clean: nothing was left behind. */
+	void (*drained)(void *arg, bool clean);
 	void *arg;
 };
 
 struct run *run_new(const struct run_options *o) MUSTCHECK;
-void run_free(struct run **r);
-void run_drain(struct run *r);  /* no more claims; the unstarted is given back; waits for the running */
-void run_now(struct run *r);    /* stops the running (TERM, KILL) and gives them back */
+void run_free(struct run **r); /* after store_close(); whatever runs is forgotten */
+void run_drain(struct run *r); /* no more claims; the unstarted is given back; waits for the running */
+/* Drains in haste: stops the running (SIGTERM, after `grace` SIGKILL) and gives them back, no attempt charged.  drained() follows within
+ * grace + RUN_NOW_PATIENCE, not clean when the database did not take everything. */
+void run_now(struct run *r, int64_t grace);
+#define RUN_NOW_PATIENCE (1500 * CLOCK_MS)
 
 #endif

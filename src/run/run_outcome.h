@@ -18,8 +18,8 @@
 
 /* What is known of the task before this run. */
 struct run_history {
-	int run;          /* starts before this one */
-	int attempts;     /* charged before this one */
+	int run;      /* starts before this one */
+	int attempts; /* charged before this one */
 	int crashes;
 	int max_attempts;
 	int crash_max;

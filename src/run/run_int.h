@@ -1,0 +1,168 @@
+/* run_int.h - what the files of the machine share; see run.h for the map. */
+#ifndef RUN_RUN_INT_H
+#define RUN_RUN_INT_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "run/exec.h"
+#include "run/launch_client.h"
+#include "run/run.h"
+#include "run/run_outcome.h"
+
+/* A lease as far as this process knows it. */
+struct run_lease {
+	struct list node;
+	struct store_lease lease;
+	int tasks;      /* of it that are still here, in any state */
+	bool give_back; /* wanted: from `from` on */
+	struct id from;
+	bool started; /* tasks among those were started and stopped */
+	bool untidy;  /* cut or cancelled: when its last task leaves, the rest is given back whole, which removes it */
+	bool sent;    /* a give-back of it is under way */
+};
+
+enum run_task_state { RUN_QUEUED, RUN_RUNNING, RUN_ENDED, RUN_SENT, RUN_TASK_STATES };
+
+/* Why a running task is being stopped. */
+enum run_stop { RUN_STOP_NONE, RUN_STOP_TIMEOUT, RUN_STOP_CANCELLED, RUN_STOP_LOST, RUN_STOP_DRAIN };
+
+struct run_task {
+	unsigned magic;
+	struct run *run;
+	struct list node; /* of run->tasks[state] */
+	enum run_task_state state;
+	struct run_lease *lease;
+	struct task_row row; /* spans in the arena */
+	struct run_history history;
+	int handler; /* index in conf->handlers; -1: none */
+	struct exec_run exec;
+	struct arena *arena;
+	struct loop_timer *timer; /* limit of time, then of patience; made at the start of what does not end at once */
+	enum run_stop stop;
+	bool killed;       /* SIGKILL is sent */
+	int64_t queued_at; /* clock_now() */
+	int64_t started_at;
+	int64_t ended_at;
+	int64_t started_db; /* the database's clock */
+	struct run_verdict verdict;
+};
+#define RUN_TASK_MAGIC 0x7461736bu
+
+/* --- lanes: run_claim.c ------------------------------------------------------------------------------------------------------- */
+
+struct run_lane {
+	int32_t lane;
+	int handler; /* index in conf->handlers; -1: none, its tasks are claimed to be buried */
+	bool paused;
+	bool hot;      /* may hold something: seen, rung for, or its last claim was full */
+	uint32_t rung; /* count of its bell when last heard */
+	int prio;      /* of its head, as far as known */
+	struct id head;
+};
+
+struct run_lanes {
+	struct run_lane *all; /* sorted by number */
+	int n;
+	uint32_t heard[WAKE_LANES]; /* every bell, to notice lanes that are not known yet */
+	uint8_t known[WAKE_LANES];
+	struct loop_fd *bell;
+	struct loop_timer *look; /* when to read the lanes again */
+	int64_t pause;           /* until the look after the next */
+	int64_t looked_at;
+	bool looking;
+	bool look_due;     /* put off while there is no room */
+	int32_t asked[64]; /* of the claim under way */
+	int nasked;
+	int64_t *served; /* by group, when last asked: 0 is everything without a limit, h + 1 the handler h */
+	int64_t serve;
+};
+
+/* --- a step under way: run_step.c ------------------------------------------------------------------------------------------------ */
+
+struct run_step {
+	bool flying;
+	int64_t inc; /* whose step it is */
+	int claim;
+	struct buf outcomes;  /* struct store_outcome */
+	struct buf tasks;     /* struct run_task *, in the same order */
+	struct buf givebacks; /* struct store_giveback */
+	struct buf leases;    /* struct run_lease *, in the same order */
+};
+
+struct run_handler {
+	int busy;  /* tasks of it queued and running */
+	int limit; /* 0: none of its own */
+};
+
+enum run_phase { RUN_WORKING, RUN_DRAINING, RUN_STOPPING, RUN_DRAINED };
+
+struct run {
+	unsigned magic;
+	struct run_options o;
+	const struct conf *conf;
+	struct exec_env env;
+	enum run_phase phase;
+	struct loop_timer *turn;
+	struct loop_timer *last_call; /* after run_now(): then it is over, clean or not */
+	int64_t grace;                /* between SIGTERM and SIGKILL */
+	struct list tasks[RUN_TASK_STATES];
+	int count[RUN_TASK_STATES];
+	struct list leases;
+	struct run_handler *handlers;
+	struct loop_timer *queue; /* the oldest queued task has waited long enough */
+	int64_t lately_since;     /* ends are counted in windows: the prefetch grows with the pace */
+	int lately, before;
+	struct run_step step;
+	struct run_lanes lanes;
+	struct loop_timer *beat;
+	bool beating;
+	int64_t beat_period; /* that the timer was set for */
+	uint64_t dice;
+};
+#define RUN_MAGIC 0x72756e21u
+
+/* run.c */
+void run_turn_soon(struct run *r);         /* something changed: look at everything on the next turn */
+int run_room(const struct run *r);         /* tasks that may be claimed now */
+void run_pace(struct run *r, int64_t now); /* counts an end */
+double run_dice(struct run *r);
+
+/* run_task.c */
+void run_task_claimed(struct run *r, const struct store_claimed *c); /* into the queue, or ended at once */
+void run_task_fill(struct run *r);                                   /* starts what there are slots for */
+void run_task_stop(struct run_task *t, enum run_stop why);
+void run_task_move(struct run_task *t, enum run_task_state to);
+void run_task_leave(struct run_task *t); /* out of the machine; its lease hears of it */
+void run_task_drop(struct run_task *t);  /* the same for a running one at the end of the process */
+struct run_task *run_task_find(struct run *r, enum run_task_state state, const struct id *id);
+
+/* run_lease.c */
+struct run_lease *run_lease_take(struct run *r, const struct store_lease *lease);
+void run_lease_release(struct run *r, struct run_lease *l); /* one task less */
+void run_lease_give_back(struct run_lease *l, const struct id *from, bool started);
+bool run_lease_due(
+    struct run *r, struct run_lease *l, struct store_giveback *g_r); /* fills what can be given back now */
+void run_lease_given(struct run *r, struct run_lease *l);
+void run_lease_queue(struct run *r); /* gives back what waits too long, or all when draining */
+void run_lease_beat(struct run *r);  /* sets the timer */
+void run_lease_on_beat(void *arg);
+void run_lease_lose(struct run *r); /* identity lost */
+
+/* run_step.c */
+void run_step_send(struct run *r);
+bool run_step_only_claims(const struct run *r); /* nothing of ours depends on the step under way */
+void run_step_free(struct run *r);
+
+/* run_claim.c */
+void run_claim_open(struct run *r);
+void run_claim_close(struct run *r);
+void run_claim_stop(struct run *r);                /* draining: deaf and not hungry */
+void run_claim_listen(struct run *r);              /* hears the bells of known lanes */
+int run_claim_choose(struct run *r, int *claim_r); /* fills lanes.asked; 0: nothing to ask for */
+void run_claim_answered(struct run *r, const struct store_stepped *s, int asked);
+void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */
+
+#endif

@@ -1,0 +1,335 @@
+/* run_task.c - one task in the machine: copied out of the store's answer, started, limited in time, ended.
+ *
+ * A stop is SIGTERM, and SIGKILL after the grace; the end comes by the same way as any other, and `stop` says what it means then.
+ * A task that was asked to stop has no say any more: many programs exit with 0 when they are terminated.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "run/run_int.h"
+
+#define KILL_PATIENCE (10 * CLOCK_SECOND) /* a launcher that does not report a killed run for so long is given up */
+#define TASK_ARENA 512
+
+static bool
+state_is_busy(enum run_task_state s)
+{
+	return s == RUN_QUEUED || s == RUN_RUNNING;
+}
+
+static void
+task_count(struct run_task *t, enum run_task_state s, int n)
+{
+	t->run->count[s] += n;
+	if (t->handler >= 0 && state_is_busy(s))
+		t->run->handlers[t->handler].busy += n;
+}
+
+/* The one place where a task changes its state. */
+void
+run_task_move(struct run_task *t, enum run_task_state to)
+{
+	list_remove(&t->node);
+	task_count(t, t->state, -1);
+	t->state = to;
+	list_push(&t->run->tasks[to], &t->node);
+	task_count(t, to, 1);
+}
+
+static void
+task_free(struct run_task *t)
+{
+	struct arena *a = t->arena;
+
+	list_remove(&t->node);
+	task_count(t, t->state, -1);
+	loop_timer_free(&t->timer);
+	t->magic = 0;
+	arena_free(&a); /* the task lives in it */
+}
+
+void
+run_task_leave(struct run_task *t)
+{
+	struct run *r = t->run;
+	struct run_lease *l = t->lease;
+
+	MAGIC_CHECK(t, RUN_TASK_MAGIC);
+	ASSERT(t->exec.state == NULL);
+	task_free(t);
+	run_lease_release(r, l);
+}
+
+void
+run_task_drop(struct run_task *t)
+{
+	MAGIC_CHECK(t, RUN_TASK_MAGIC);
+	if (t->state == RUN_RUNNING)
+		exec_drop(&t->exec);
+	run_task_leave(t);
+}
+
+struct run_task *
+run_task_find(struct run *r, enum run_task_state state, const struct id *id)
+{
+	struct list *head = &r->tasks[state], *pos;
+
+	for (pos = head->next; pos != head; pos = pos->next) {
+		struct run_task *t = container_of(pos, struct run_task, node);
+
+		if (id_eq(&t->row.id, id))
+			return t;
+	}
+	return NULL;
+}
+
+/* --- the end -------------------------------------------------------------------------------------------------------------------- */
+
+static void
+task_timed_out(struct run_task *t)
+{
+	char message[96];
+	double seconds = (double)t->exec.handler->timeout / (double)CLOCK_SECOND;
+
+	snprintf(message, sizeof(message), "timed out after %g s", seconds);
+	(void)exec_fail(&t->exec, TASK_TRANSIENT, "TIMEOUT", span_of(message));
+	t->exec.end.retry_after = -1;
+	t->exec.end.unknown_class = false;
+}
+
+static void
+task_over(struct run_task *t)
+{
+	struct run *r = t->run;
+
+	loop_timer_free(&t->timer);
+	t->ended_at = clock_now();
+	run_pace(r, t->ended_at);
+	run_turn_soon(r);
+	switch (t->stop) {
+	case RUN_STOP_CANCELLED:
+		t->lease->untidy = true;
+		run_task_leave(t);
+		return;
+	case RUN_STOP_LOST:
+		run_task_leave(t);
+		return;
+	case RUN_STOP_DRAIN:
+		run_lease_give_back(t->lease, &t->row.id, true);
+		run_task_leave(t);
+		return;
+	case RUN_STOP_TIMEOUT:
+		task_timed_out(t);
+		break;
+	case RUN_STOP_NONE:
+		break;
+	}
+	t->verdict = run_outcome_decide(&t->history, &t->exec.end, run_dice(r));
+	run_task_move(t, RUN_ENDED);
+}
+
+static void
+task_ended(struct exec_run *x)
+{
+	struct run_task *t = x->arg;
+
+	MAGIC_CHECK(t, RUN_TASK_MAGIC);
+	task_over(t);
+}
+
+/* --- limits of time ------------------------------------------------------------------------------------------------------------- */
+
+static void
+task_kill(struct run_task *t)
+{
+	t->killed = true;
+	exec_stop(&t->exec, SIGKILL);
+	loop_timer_set(t->timer, KILL_PATIENCE);
+}
+
+static void
+task_late(void *arg)
+{
+	struct run_task *t = arg;
+
+	MAGIC_CHECK(t, RUN_TASK_MAGIC);
+	if (t->stop == RUN_STOP_NONE)
+		run_task_stop(t, RUN_STOP_TIMEOUT);
+	else if (!t->killed)
+		task_kill(t);
+	else if (t->run->env.launch != NULL)
+		launch_cut(t->run->env.launch, "the launcher does not report a killed run");
+}
+
+/* The graver reason wins: lost, cancelled, then the first. */
+void
+run_task_stop(struct run_task *t, enum run_stop why)
+{
+	bool first = t->stop == RUN_STOP_NONE;
+
+	MAGIC_CHECK(t, RUN_TASK_MAGIC);
+	ASSERT(t->state == RUN_RUNNING);
+	if (first || why == RUN_STOP_LOST || (why == RUN_STOP_CANCELLED && t->stop != RUN_STOP_LOST))
+		t->stop = why;
+	if (t->killed)
+		return;
+	if (why == RUN_STOP_LOST) {
+		task_kill(t);
+	} else if (first) {
+		loop_timer_set(t->timer, t->run->grace);
+		exec_stop(&t->exec, SIGTERM);
+	} else if (why == RUN_STOP_DRAIN) {
+		loop_timer_set(t->timer, t->run->grace);
+	}
+}
+
+/* --- the start ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+put_be64(uint8_t *to, uint64_t n)
+{
+	for (int i = 7; i >= 0; i--, n >>= 8)
+		to[i] = (uint8_t)n;
+}
+
+static void
+task_prepare(struct run_task *t)
+{
+	struct run *r = t->run;
+	struct exec_run *x = &t->exec;
+
+	*x = (struct exec_run){
+		.magic = EXEC_RUN_MAGIC,
+		.env = &r->env,
+		.row = &t->row,
+		.handler = &r->conf->handlers[t->handler],
+		.attempt = t->history.attempts + 1,
+		.arena = t->arena,
+		.ended = task_ended,
+		.arg = t,
+	};
+	t->started_at = clock_now();
+	t->started_db = store_db_now(r->o.store);
+	x->deadline = t->started_db + x->handler->timeout;
+	put_be64(x->fence.b, (uint64_t)t->lease->lease.lease_id);
+	put_be64(x->fence.b + 8, (uint64_t)store_worker_inc(r->o.store));
+}
+
+/* False when it must wait. */
+static bool
+task_start(struct run_task *t)
+{
+	enum exec_begin begin;
+
+	task_prepare(t);
+	begin = exec_start(&t->exec);
+	if (begin == EXEC_LATER)
+		return false;
+	if (t->history.run == 0) {
+		int64_t due = t->row.run_at > t->row.created_at ? t->row.run_at : t->row.created_at;
+		double waited = (double)(t->started_db - due) / (double)CLOCK_SECOND;
+
+		stats_waited(stats_series(t->row.queue, t->row.task_type), waited > 0 ? waited : 0);
+	}
+	run_task_move(t, RUN_RUNNING);
+	if (begin == EXEC_ENDED) {
+		task_over(t);
+		return true;
+	}
+	t->timer = loop_timer_new(t->run->o.loop, task_late, t);
+	loop_timer_set(t->timer, t->exec.handler->timeout);
+	return true;
+}
+
+void
+run_task_fill(struct run *r)
+{
+	struct list *pos, *next;
+
+	if (r->phase != RUN_WORKING)
+		return;
+	LIST_FOREACH_SAFE (pos, next, &r->tasks[RUN_QUEUED]) {
+		if (r->count[RUN_RUNNING] >= r->conf->work.slots)
+			return;
+		/* One that must wait does not hold up those of other handlers. */
+		(void)task_start(container_of(pos, struct run_task, node));
+	}
+}
+
+/* --- the arrival ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+row_copy(struct arena *a, struct task_row *to, const struct task_row *from)
+{
+	*to = *from;
+	to->queue = arena_span(a, from->queue);
+	to->task_type = arena_span(a, from->task_type);
+	to->group = arena_span(a, from->group);
+	to->payload = arena_span(a, from->payload);
+	to->schema_version = arena_span(a, from->schema_version);
+	to->trace_id = arena_span(a, from->trace_id);
+	for (int i = 0; i < from->nlabels; i++) {
+		to->labels[i].name = arena_span(a, from->labels[i].name);
+		to->labels[i].value = arena_span(a, from->labels[i].value);
+	}
+	to->result = arena_span(a, from->result);
+	to->last_error = arena_span(a, from->last_error);
+	to->error_code = arena_span(a, from->error_code);
+	to->error_class = arena_span(a, from->error_class);
+}
+
+static struct run_task *
+task_new(struct run *r, const struct store_claimed *c)
+{
+	struct arena *a = arena_new(sizeof(struct run_task) + c->row.payload.len + TASK_ARENA);
+	struct run_task *t = arena_alloc(a, sizeof(*t));
+	const struct conf_handler *h = conf_handler_find(r->conf, c->row.task_type);
+
+	t->magic = RUN_TASK_MAGIC;
+	t->run = r;
+	t->arena = a;
+	t->handler = h != NULL ? (int)(h - r->conf->handlers) : -1;
+	row_copy(a, &t->row, &c->row);
+	t->history = (struct run_history){
+		.run = c->run,
+		.attempts = c->attempts,
+		.crashes = c->crashes,
+		.max_attempts = c->row.max_attempts,
+		.crash_max = r->conf->work.crash_max,
+		.backoff = run_outcome_backoff(h),
+	};
+	t->lease = run_lease_take(r, &c->lease);
+	t->queued_at = clock_now();
+	list_init(&t->node);
+	t->state = RUN_QUEUED;
+	list_push(&r->tasks[RUN_QUEUED], &t->node);
+	task_count(t, RUN_QUEUED, 1);
+	return t;
+}
+
+/* No handler anywhere in this configuration: dead at once, counted as its attempt. */
+static void
+task_bury_unknown(struct run_task *t)
+{
+	char message[64 + TASK_TYPE_MAX * 4];
+
+	snprintf(message, sizeof(message), "no handler registered for task_type='%.*s'", (int)t->row.task_type.len,
+	    t->row.task_type.ptr);
+	t->exec.arena = t->arena;
+	exec_fail(&t->exec, TASK_NON_RETRYABLE, "NO_HANDLER", span_of(message));
+	t->exec.end.retry_after = -1;
+	t->started_at = t->ended_at = clock_now();
+	t->started_db = store_db_now(t->run->o.store);
+	t->verdict = run_outcome_decide(&t->history, &t->exec.end, 0);
+	run_task_move(t, RUN_ENDED);
+}
+
+void
+run_task_claimed(struct run *r, const struct store_claimed *c)
+{
+	struct run_task *t = task_new(r, c);
+
+	if (t->handler < 0)
+		task_bury_unknown(t);
+}

@@ -1,0 +1,330 @@
+/* keep.c - the keeper's duties as timers on the loop; see keep.h.
+ *
+ * A duty is a row of `rows`: what it calls and how often.  One that found something comes again soon, one that found nothing less and
+ * less often, between `busy` and `idle`.  Releases of dead workers go before everything else.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "keep/keep.h"
+
+#define RETRY_MIN (200 * CLOCK_MS)
+#define RETRY_MAX (30 * CLOCK_SECOND)
+#define PROMOTE_REST (20 * CLOCK_MS) /* however often it rings */
+#define MINUTE (60 * CLOCK_SECOND)
+
+enum duty_kind { DUTY_BOOT, DUTY_PROMOTE, DUTY_REAP, DUTY_PARTITIONS, DUTY_PURGE, DUTIES, DUTY_RELEASE = DUTIES };
+
+struct duty_row {
+	const char *name;
+	void (*verb)(struct store *s, store_count_fn *fn, void *arg);
+	int64_t busy; /* until the next time when something was found */
+	int64_t idle; /* most, when nothing is found; -1: never again */
+	int counter;  /* of what it counts; -1: none */
+};
+
+static const struct duty_row rows[DUTIES] = {
+	[DUTY_BOOT] = { "boot", store_release_boot, 0, -1, S_REAPED },
+	[DUTY_PROMOTE] = { "promote", store_promote, 0, 5 * CLOCK_SECOND, S_PROMOTED },
+	[DUTY_REAP] = { "reap", store_reap, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
+	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
+	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
+};
+
+struct duty {
+	int64_t due;   /* clock_now(); INT64_MAX: not again */
+	int64_t pause; /* grows while nothing is found, or while it fails */
+	bool failing;
+};
+
+struct keep {
+	unsigned magic;
+	struct keep_options o;
+	struct loop_timer *timer;
+	struct loop_fd *bell;
+	struct loop_fd *gone;
+	struct buf incs; /* int64_t: dead workers, the first is next */
+	struct duty duties[DUTIES + 1];
+	int doing; /* enum duty_kind under way; -1: none */
+	bool rung; /* while promote was under way */
+	int64_t promoted_at;
+	bool draining, drained;
+	uint64_t dice;
+};
+#define KEEP_MAGIC 0x6b656570u
+
+/* 90 to 110 per cent, so that the keepers of several nodes do not march in step. */
+static int64_t
+jitter(struct keep *k, int64_t us)
+{
+	k->dice = k->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return us + us / 10 * ((int64_t)(k->dice >> 33) % 201 - 100) / 100;
+}
+
+static const char *
+duty_name(int kind)
+{
+	return kind == DUTY_RELEASE ? "release" : rows[kind].name;
+}
+
+/* --- what is next --------------------------------------------------------------------------------------------------------------- */
+
+static void duty_answered(void *arg, enum store_status status, int64_t count, int64_t next);
+
+/* The most overdue; -1 with the time to wait until one is due. */
+static int
+choose(const struct keep *k, int64_t now, int64_t *wait_r)
+{
+	int64_t first = INT64_MAX;
+	int best = -1;
+
+	if (k->incs.len >= sizeof(int64_t) && k->duties[DUTY_RELEASE].due <= now)
+		return DUTY_RELEASE;
+	if (k->incs.len >= sizeof(int64_t))
+		first = k->duties[DUTY_RELEASE].due;
+	for (int i = 0; i < DUTIES && !k->draining; i++) {
+		if (k->duties[i].due <= now && (best < 0 || k->duties[i].due < k->duties[best].due))
+			best = i;
+		if (k->duties[i].due < first)
+			first = k->duties[i].due;
+	}
+	*wait_r = first == INT64_MAX ? MINUTE : first - now;
+	return best;
+}
+
+static void
+begin(struct keep *k, int kind)
+{
+	int64_t inc;
+
+	k->doing = kind;
+	if (kind == DUTY_PROMOTE) {
+		k->rung = false;
+		k->promoted_at = clock_now();
+	}
+	if (kind != DUTY_RELEASE) {
+		rows[kind].verb(k->o.store, duty_answered, k);
+		return;
+	}
+	memcpy(&inc, k->incs.data, sizeof(inc));
+	store_release_worker(k->o.store, inc, duty_answered, k);
+}
+
+/* What a keeper could not do the next one reads from the pipe; should it be full, the reaper finds those workers silent. */
+static void
+hand_back(struct keep *k)
+{
+	while (k->incs.len >= sizeof(int64_t)) {
+		if (write(k->o.gone_pipe[1], k->incs.data, sizeof(int64_t)) < 0)
+			log_warning("could not hand on the release of a worker", log_errno(errno));
+		buf_consume(&k->incs, sizeof(int64_t));
+	}
+}
+
+static void
+turn(void *arg)
+{
+	struct keep *k = arg;
+	int64_t wait = 0;
+	int kind;
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	if (k->doing >= 0 || k->drained)
+		return;
+	if (k->draining && (k->incs.len == 0 || k->duties[DUTY_RELEASE].failing)) {
+		k->drained = true;
+		hand_back(k);
+		k->o.drained(k->o.arg);
+		return;
+	}
+	kind = choose(k, clock_now(), &wait);
+	if (kind >= 0)
+		begin(k, kind);
+	else
+		loop_timer_set(k->timer, wait);
+}
+
+static void
+turn_soon(struct keep *k)
+{
+	loop_timer_set(k->timer, 0);
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------------------------------- */
+
+static void
+duty_failed(struct keep *k, int kind, int64_t now)
+{
+	struct duty *d = &k->duties[kind];
+
+	if (!d->failing) {
+		log_warning("a duty failed and will be repeated", log_str("duty", duty_name(kind)));
+		d->pause = RETRY_MIN;
+	}
+	d->failing = true;
+	d->due = now + jitter(k, d->pause);
+	d->pause = d->pause * 2 < RETRY_MAX ? d->pause * 2 : RETRY_MAX;
+}
+
+static void
+duty_done(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
+{
+	struct duty *d = &k->duties[kind];
+	const struct duty_row *row = &rows[kind];
+	int64_t pause;
+
+	if (d->failing)
+		d->pause = 0;
+	if (row->idle < 0) {
+		d->due = INT64_MAX;
+		return;
+	}
+	pause = count > 0 ? row->busy : d->pause * 2;
+	if (pause < row->busy)
+		pause = row->busy;
+	if (pause < CLOCK_SECOND && count == 0)
+		pause = CLOCK_SECOND;
+	d->pause = pause = pause < row->idle ? pause : row->idle;
+	if (next >= 0)
+		pause = next < row->idle ? next : row->idle;
+	d->due = now + (next >= 0 ? pause : jitter(k, pause));
+	if (kind == DUTY_PROMOTE && k->rung)
+		d->due = k->promoted_at + PROMOTE_REST;
+}
+
+static void
+duty_told(int kind, int64_t count)
+{
+	static const char *const words[] = {
+		[DUTY_BOOT] = "took back tasks of an earlier start",
+		[DUTY_REAP] = "took back tasks of silent workers",
+		[DUTY_RELEASE] = "took back tasks of a dead worker",
+	};
+
+	if (kind == DUTY_RELEASE || rows[kind].counter >= 0)
+		stats_add(kind == DUTY_RELEASE ? S_REAPED : (enum stats_counter)rows[kind].counter, count);
+	if (count == 0)
+		return;
+	if ((size_t)kind < ARRAY_LEN(words) && words[kind] != NULL)
+		log_notice(words[kind], log_int("tasks", count));
+	else
+		log_debug("duty done", log_str("duty", rows[kind].name), log_int("count", count));
+}
+
+static void
+duty_answered(void *arg, enum store_status status, int64_t count, int64_t next)
+{
+	struct keep *k = arg;
+	int64_t now = clock_now();
+	int kind;
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	kind = k->doing;
+	ASSERT(kind >= 0);
+	k->doing = -1;
+	if (status != STORE_OK) {
+		duty_failed(k, kind, now);
+		turn_soon(k);
+		return;
+	}
+	if (k->duties[kind].failing)
+		log_notice("a duty works again", log_str("duty", duty_name(kind)));
+	duty_told(kind, count);
+	if (kind == DUTY_RELEASE) {
+		buf_consume(&k->incs, sizeof(int64_t));
+		k->duties[DUTY_REAP].pause = 0;
+		k->duties[kind].due = 0;
+	} else {
+		duty_done(k, kind, count, next, now);
+	}
+	k->duties[kind].failing = false;
+	turn_soon(k);
+}
+
+/* --- what is heard ------------------------------------------------------------------------------------------------------------------ */
+
+/* Something waits that may be due before we thought. */
+static void
+bell_rang(void *arg, int events UNUSED)
+{
+	struct keep *k = arg;
+	struct duty *d = &k->duties[DUTY_PROMOTE];
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	wake_hush(wake_keeper_fd(k->o.wake));
+	k->rung = true;
+	if (!d->failing && d->due > k->promoted_at + PROMOTE_REST)
+		d->due = k->promoted_at + PROMOTE_REST;
+	turn_soon(k);
+}
+
+static void
+gone_heard(void *arg, int events UNUSED)
+{
+	struct keep *k = arg;
+	int64_t incs[64];
+	ssize_t n;
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	n = read(k->o.gone_pipe[0], incs, sizeof(incs));
+	if (n > 0) {
+		/* Writes of eight bytes to a pipe are whole. */
+		ASSERT((size_t)n % sizeof(int64_t) == 0);
+		buf_put(&k->incs, incs, (size_t)n);
+		turn_soon(k);
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		loop_fd_want(k->gone, 0); /* no writer is left */
+	}
+}
+
+/* --- public ----------------------------------------------------------------------------------------------------------------------- */
+
+struct keep *
+keep_new(const struct keep_options *o)
+{
+	struct keep *k = mem_zalloc(sizeof(*k));
+	struct id seed = id_random();
+
+	k->magic = KEEP_MAGIC;
+	k->o = *o;
+	k->doing = -1;
+	memcpy(&k->dice, seed.b, sizeof(k->dice));
+	k->timer = loop_timer_new(o->loop, turn, k);
+	k->gone = loop_fd_new(o->loop, o->gone_pipe[0], LOOP_READ, gone_heard, k);
+	if (o->wake != NULL)
+		k->bell = loop_fd_new(o->loop, wake_keeper_fd(o->wake), LOOP_READ, bell_rang, k);
+	turn_soon(k);
+	return k;
+}
+
+void
+keep_free(struct keep **kp)
+{
+	struct keep *k = *kp;
+
+	if (k == NULL)
+		return;
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	loop_timer_free(&k->timer);
+	loop_fd_free(&k->bell);
+	loop_fd_free(&k->gone);
+	buf_free(&k->incs);
+	k->magic = 0;
+	mem_free(kp);
+}
+
+void
+keep_drain(struct keep *k)
+{
+	k->draining = true;
+	loop_fd_free(&k->bell);
+	loop_fd_free(&k->gone);
+	turn_soon(k);
+}

@@ -1,0 +1,35 @@
+/* keep.h - the keeper's duties: what must happen in time although nobody asks.
+ *
+ *	release     a worker of this node died and its handlers are gone: its leases return at once
+ *	boot        once, at the start: workers of this node from before it
+ *	promote     waiting tasks that are due become ready
+ *	reap        leases of silent workers, of absent ones, and expired ones become ready
+ *	partitions  the coming ones are made
+ *	purge       expired keys of finished tasks are deleted, in small batches
+ *
+ * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to
+ * that.  A duty that fails is repeated with growing pauses, and said once in the log until it works again.
+ */
+#ifndef KEEP_KEEP_H
+#define KEEP_KEEP_H
+
+#include "store/store.h"
+
+struct keep;
+
+struct keep_options {
+	struct loop *loop;
+	struct store *store;
+	struct wake *wake; /* null in tests */
+	const int *
+	    gone_pipe; /* [0] brings an int64_t inc for each dead worker; [1] takes back what a leaving keeper did not do */
+	void (*drained)(void *arg);
+	void *arg;
+};
+
+struct keep *keep_new(const struct keep_options *o) MUSTCHECK;
+void keep_free(struct keep **k); /* after store_close() */
+/* Finishes the duty under way and the releases, unless the database is away: drained() follows on a later turn. */
+void keep_drain(struct keep *k);
+
+#endif

@@ -1,0 +1,63 @@
+/* role_keeper.c - the process that sees to time: due tasks, dead workers, partitions, expired keys.  The work is in keep/. */
+#include <sysexits.h>
+
+#include "keep/keep.h"
+#include "store/store.h"
+
+#include "role/role.h"
+
+struct keeper {
+	struct role *role;
+	struct store *store;
+	struct keep *keep;
+};
+
+static void
+keeper_drained(void *arg)
+{
+	struct keeper *k = arg;
+
+	role_done(k->role, EX_OK);
+}
+
+static void
+keeper_drain(void *arg)
+{
+	struct keeper *k = arg;
+
+	keep_drain(k->keep);
+}
+
+/* The duty under way may wait for a lock or a dead database: whatever it was, the next keeper does it. */
+static void
+keeper_now(void *arg)
+{
+	struct keeper *k = arg;
+
+	role_done(k->role, EX_OK);
+}
+
+int
+role_keeper(const struct super_child *me)
+{
+	static const struct role_ops ops = { .name = "keeper", .drain = keeper_drain, .now = keeper_now };
+	struct keeper k = { NULL };
+	struct store_options so = {
+		.conf = me->conf,
+		.wake = me->wake,
+		.node = role_node(me->conf),
+		.boot = me->boot,
+		.keeper = true,
+	};
+	struct keep_options ko = { .wake = me->wake, .gone_pipe = me->gone_pipe, .drained = keeper_drained, .arg = &k };
+	int code;
+
+	k.role = role_begin(me, &ops, &k);
+	so.loop = ko.loop = role_loop(k.role);
+	k.store = ko.store = store_open(&so);
+	k.keep = keep_new(&ko);
+	code = role_run(k.role);
+	store_close(&k.store);
+	keep_free(&k.keep);
+	return code;
+}

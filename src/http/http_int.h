@@ -104,4 +104,163 @@ struct http_chunks {
 enum http_parse http_chunks_read(
     struct http_chunks *c, const char *bytes, size_t len, size_t max, struct buf *body, size_t *used_r) MUSTCHECK;
 
+/* --- http_request.c: a request from its first byte to its answer --------------------------------------------------------- */
+
+struct http_conn;
+
+enum http_request_state {
+	HTTP_REQUEST_HEAD, /* its head is being read; not in the queue yet */
+	HTTP_REQUEST_BODY, /* in the queue, its body is being read */
+	HTTP_REQUEST_WORK, /* a handler has it */
+	HTTP_REQUEST_DONE  /* answered; waits for the answers before it */
+};
+
+struct http_request {
+	unsigned magic;
+	enum http_request_state state;
+	struct list node;      /* in the queue of its connection, the server's orphans, or the pool */
+	struct http_server *s; /* null: gone before the answer */
+	struct http_conn *c;   /* null: the client is gone, the answer will be dropped */
+	struct http_head head;
+	struct http_frame frame;
+	struct http_chunks chunks;
+	struct buf text; /* the head as sent, then the decoded path; never moves once the head is read */
+	struct buf body;
+	struct buf lines; /* header lines of the answer */
+	struct buf out;   /* an answer that waits for its turn */
+	enum http_method method;
+	struct span raw_path, path, query;
+	struct http_param {
+		struct span name, value;
+	} params[HTTP_PARAMS];
+	int nparams;
+	int route;         /* row of the table; -1: none */
+	bool last;         /* no request follows: the answer says Connection: close */
+	bool continue_due; /* 100 Continue once the answers before it are out */
+	int64_t received_at;
+	char id_text[ID_TEXT];
+	struct span id;
+	struct arena *arena;
+};
+#define HTTP_REQUEST_MAGIC 0x48527131u
+
+struct http_request *http_request_take(struct http_server *s, struct http_conn *c) MUSTCHECK;
+void http_request_release(struct http_request *r); /* to the pool; freed when the server is gone */
+void http_request_free(struct http_request *r);
+/* `bytes` hold the whole head.  Fills frame, target, method and id; false: refused. */
+bool http_request_read_head(struct http_request *r, const char *bytes, struct http_bad *bad) MUSTCHECK;
+void http_request_name(struct http_request *r); /* gives it an id */
+bool http_request_has_body(const struct http_request *r);
+
+/* --- http_route.c ------------------------------------------------------------------------------------------------------------- */
+
+/* Finds the row and checks what the head says about the body.  False: the request was answered. */
+bool http_route_find(struct http_request *r) MUSTCHECK;
+enum http_method http_method_of(struct span name);
+
+/* --- http_reply.c -------------------------------------------------------------------------------------------------------------- */
+
+void http_reply_bad(struct http_request *r, const struct http_bad *bad);
+
+/* --- http_wait.c: deadlines ------------------------------------------------------------------------------------------------------ */
+
+/* Each kind has one length, so a list per kind is in the order of its deadlines: to begin and to end a wait costs no search, and one
+ * timer serves them all. */
+enum http_wait_kind {
+	HTTP_WAIT_NONE,
+	HTTP_WAIT_IDLE,   /* for a request */
+	HTTP_WAIT_HEAD,   /* for the rest of a head */
+	HTTP_WAIT_BODY,   /* for the rest of a body */
+	HTTP_WAIT_LINGER, /* for the client to close */
+	HTTP_WAIT_WRITE,  /* for the client to take its answers */
+	HTTP_WAITS
+};
+struct http_wait {
+	struct list node;
+	enum http_wait_kind kind;
+	int64_t deadline;
+	struct http_conn *c;
+};
+void http_wait_begin(
+    struct http_server *s, struct http_wait *w, enum http_wait_kind kind); /* anew, also of the same kind */
+void http_wait_end(struct http_wait *w);
+void http_wait_sweep(void *server); /* the timer */
+
+/* --- http_conn.c, http_receive.c: a connection ------------------------------------------------------------------------------------ */
+
+struct http_conn {
+	unsigned magic;
+	struct http_server *s;
+	struct list node;    /* in the server's list */
+	struct list touched; /* in the list of those with fresh answers */
+	int fd;
+	struct loop_fd *watch;
+	int want; /* LOOP_ bits now watched */
+	struct http_wait reading, writing;
+	struct buf in; /* bytes that no request has taken; from in_at on */
+	size_t in_at;
+	struct buf out; /* bytes for the client; from out_at on */
+	size_t out_at;
+	uint64_t sent, mark; /* bytes sent in all; the write deadline is for reaching the mark */
+	struct list queue;   /* requests whose head was read, in order */
+	int queued;
+	struct http_request
+	    *current;   /* the request that is being received; once its head is read it is the last of the queue */
+	bool ended;     /* no more requests are taken: the last one was received, or one was refused */
+	bool eof;       /* the client has sent its last byte */
+	bool broken;    /* the socket failed, or the client did not take its answers */
+	bool lingering; /* all is said; discarding until the client closes */
+	bool settling;
+	size_t discarded;
+};
+#define HTTP_CONN_MAGIC 0x48436e31u
+#define HTTP_PIPELINE 16           /* requests of one connection in the queue; then reading pauses */
+#define HTTP_OUT_HIGH (256 * 1024) /* bytes not taken by the client; then reading pauses */
+
+void http_conn_open(struct http_server *s, int fd);
+void http_conn_close(struct http_conn *c);
+void http_conn_event(void *conn, int events); /* from the loop */
+void http_conn_touch(struct http_conn *c);    /* an answer is there: settles at the end of the turn */
+void http_conn_settle(struct http_conn *c);   /* moves answers out and requests in; may close the connection */
+void http_conn_expired(struct http_conn *c, enum http_wait_kind kind);
+void http_conn_drain(struct http_conn *c); /* closes it when nothing is in flight */
+
+bool http_receive_open(const struct http_conn *c); /* may more requests be taken now? */
+/* Makes requests of the bytes and hands them to their handlers; returns how many bytes it took. */
+size_t http_receive(struct http_conn *c, const char *bytes, size_t len) MUSTCHECK;
+/* The request that is being received ends here, with this answer; none follows. */
+void http_receive_refuse(struct http_conn *c, const struct http_bad *bad);
+
+/* --- http_server.c -------------------------------------------------------------------------------------------------------------------- */
+
+#define HTTP_SCRATCH (64 * 1024)
+
+struct http_server {
+	unsigned magic;
+	struct http_options o;
+	struct http_limits limits;
+	size_t max_body;
+	int64_t wait_us[HTTP_WAITS];
+	struct list waits[HTTP_WAITS];
+	struct loop_timer *clock; /* the next deadline */
+	int64_t clock_at;
+	struct loop_fd **listeners;
+	bool listening;           /* they are watched */
+	struct loop_timer *pause; /* set: out of descriptors, not accepting */
+	struct list conns;
+	int nconns;
+	struct list touched;
+	struct loop_timer *flush; /* set: somebody is touched */
+	struct list orphans;      /* requests whose client is gone */
+	struct list pool;
+	int pooled;
+	enum http_method *methods; /* of the rows of the table */
+	bool draining;
+	struct loop_timer *drained; /* set: to be said */
+	char *scratch;              /* one read of any connection */
+};
+#define HTTP_SERVER_MAGIC 0x48537631u
+
+void http_server_conn_gone(struct http_server *s);
+
 #endif

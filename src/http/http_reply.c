@@ -1,0 +1,110 @@
+/* http_reply.c - trouble in our words: application/problem+json (RFC 9457).
+ *
+ * `type` is a path that this server can explain itself; `code` is the stable word for programs; `errors` points into the body
+ * that was sent; `instance` is the request's id, so that a line of the log can be found from an answer.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/id.h"
+
+#include "http/http_int.h"
+
+static void
+put_member(struct buf *b, const char *name, struct span value)
+{
+	buf_printf(b, ",\"%s\":", name);
+	buf_json_string(b, value);
+}
+
+/* "/problems/" and the code with hyphens: "invalid_json" is explained at /problems/invalid-json. */
+static void
+put_type(struct buf *b, const char *code)
+{
+	buf_puts(b, "{\"type\":\"/problems/");
+	for (; *code != '\0'; code++)
+		buf_putc(b, *code == '_' ? '-' : *code);
+	buf_putc(b, '"');
+}
+
+static void
+put_instance(struct buf *b, struct span id)
+{
+	struct id parsed;
+
+	if (id_parse(id, &parsed))
+		buf_printf(b, ",\"instance\":\"urn:uuid:%.*s\"", (int)id.len, id.ptr);
+	else
+		put_member(b, "instance", id);
+}
+
+/* JSON Pointer as a URI fragment (RFC 6901 §6): "/max_attempts" is "#/max_attempts", a space is %20. */
+static void
+put_fragment(struct buf *b, const char *pointer)
+{
+	buf_putc(b, '#');
+	for (pointer += *pointer == '#'; *pointer != '\0'; pointer++)
+		if (strchr("-._~!$&'()*+,;=:@/?", *pointer) != NULL || isalnum((unsigned char)*pointer))
+			buf_putc(b, *pointer);
+		else
+			buf_printf(b, "%%%02X", (unsigned char)*pointer);
+}
+
+static void
+put_errors(struct buf *b, const struct http_problem *p)
+{
+	struct buf fragment = { 0 };
+
+	put_fragment(&fragment, p->pointer);
+	buf_puts(b, ",\"errors\":[{\"pointer\":");
+	buf_json_string(b, buf_span(&fragment));
+	put_member(b, "detail", span_of(p->detail));
+	buf_puts(b, "}]");
+	buf_free(&fragment);
+}
+
+static void
+put_lines(struct http_request *r, const struct http_problem *p)
+{
+	char seconds[16];
+
+	if (p->retry_after > 0) {
+		(void)snprintf(seconds, sizeof(seconds), "%d", p->retry_after);
+		http_reply_header(r, "Retry-After", span_of(seconds));
+	}
+	if (p->outcome != NULL)
+		http_reply_header(r, "Taskq-Outcome", span_of(p->outcome));
+}
+
+void
+http_reply_problem(struct http_request *r, const struct http_problem *p)
+{
+	struct buf b = { 0 };
+
+	put_type(&b, p->code);
+	put_member(&b, "title", span_of(http_status_text(p->status)));
+	buf_printf(&b, ",\"status\":%d", p->status);
+	put_member(&b, "detail", span_of(p->detail));
+	put_instance(&b, http_request_id(r));
+	put_member(&b, "code", span_of(p->code));
+	put_member(&b, "request_id", http_request_id(r));
+	if (p->pointer != NULL)
+		put_errors(&b, p);
+	if (p->task_id != NULL)
+		put_member(&b, "task_id", span_of(p->task_id));
+	if (p->retry_after > 0)
+		buf_printf(&b, ",\"retry_after\":%d", p->retry_after);
+	buf_puts(&b, "}\n");
+	put_lines(r, p);
+	http_reply(r, p->status, "application/problem+json", buf_span(&b));
+	buf_free(&b);
+}
+
+void
+http_reply_bad(struct http_request *r, const struct http_bad *bad)
+{
+	struct http_problem p = { .status = bad->status, .code = bad->code, .detail = bad->detail };
+
+	http_reply_problem(r, &p);
+}

@@ -1,0 +1,243 @@
+/* http_server.c - listeners, connections, drain.
+ *
+ * The listening sockets are shared with other processes and stay open when we stop watching them: what waits in a backlog is
+ * taken by somebody else.  Out of descriptors, accepting pauses for a moment instead of spinning; at max_connections it
+ * stops until one is closed.
+ *
+ * Read next: http_conn.c.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "http/http_int.h"
+
+#define ACCEPT_BATCH 16 /* connections of one turn: the others have a turn too */
+#define ACCEPT_PAUSE (100 * CLOCK_MS)
+#define LINGER_TIME (2 * CLOCK_SECOND)
+
+/* Watches the listeners or not, as the server's state wants. */
+static void
+listen_update(struct http_server *s)
+{
+	bool want = !s->draining && !loop_timer_is_set(s->pause) && s->nconns < s->o.conf->http.max_connections;
+	int i;
+
+	if (want == s->listening || s->listeners == NULL)
+		return;
+	s->listening = want;
+	for (i = 0; i < s->o.nlisteners; i++)
+		loop_fd_want(s->listeners[i], want ? LOOP_READ : 0);
+}
+
+static void
+accept_resume(void *server)
+{
+	struct http_server *s = server;
+
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	listen_update(s);
+}
+
+/* True: try the next one. */
+static bool
+accept_failed(struct http_server *s, int error)
+{
+	if (error == EINTR || error == ECONNABORTED || error == EPROTO)
+		return true;
+	if (error != EAGAIN && error != EWOULDBLOCK) {
+		log_warning(
+		    "could not accept a connection, pausing", log_errno(error), log_int("connections", s->nconns));
+		loop_timer_set(s->pause, ACCEPT_PAUSE);
+		listen_update(s);
+	}
+	return false;
+}
+
+static bool
+accept_one(struct http_server *s, int listener)
+{
+	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return accept_failed(s, errno);
+	(void)setsockopt(
+	    fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets, where it means nothing */
+	stats_inc(S_HTTP_CONNECTIONS_TOTAL);
+	stats_set(S_HTTP_CONNECTIONS, ++s->nconns);
+	http_conn_open(s, fd);
+	listen_update(s);
+	return s->listening;
+}
+
+static void
+listener_event(void *arg, int events)
+{
+	struct http_server *s = arg;
+	int i, n;
+
+	(void)events;
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	for (i = 0; i < s->o.nlisteners; i++)
+		for (n = 0; n < ACCEPT_BATCH && s->listening; n++)
+			if (!accept_one(s, s->o.listeners[i]))
+				break;
+}
+
+static void
+flush_touched(void *server)
+{
+	struct http_server *s = server;
+	struct list *node;
+
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	while ((node = list_first(&s->touched)) != NULL) {
+		list_remove(node);
+		http_conn_settle(container_of(node, struct http_conn, touched));
+	}
+}
+
+static void
+say_drained(void *server)
+{
+	struct http_server *s = server;
+
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	if (s->o.drained != NULL)
+		s->o.drained(s->o.arg);
+}
+
+void
+http_server_conn_gone(struct http_server *s)
+{
+	stats_set(S_HTTP_CONNECTIONS, --s->nconns);
+	listen_update(s);
+	if (s->draining && s->nconns == 0)
+		loop_timer_set(s->drained, 0);
+}
+
+void
+http_server_reload(struct http_server *s, const struct conf *conf)
+{
+	const struct conf_http *h = &conf->http;
+
+	s->o.conf = conf;
+	s->limits = (struct http_limits){ (size_t)h->max_target, (size_t)h->max_head, h->max_headers };
+	s->max_body = (size_t)h->max_body;
+	s->wait_us[HTTP_WAIT_IDLE] = h->idle_timeout;
+	s->wait_us[HTTP_WAIT_HEAD] = h->head_timeout;
+	s->wait_us[HTTP_WAIT_BODY] = h->body_timeout;
+	s->wait_us[HTTP_WAIT_WRITE] = h->write_timeout;
+	s->wait_us[HTTP_WAIT_LINGER] = LINGER_TIME;
+	listen_update(s);
+}
+
+static void
+read_routes(struct http_server *s)
+{
+	int i;
+
+	s->methods = mem_zalloc((size_t)s->o.nroutes * sizeof(*s->methods));
+	for (i = 0; i < s->o.nroutes; i++) {
+		s->methods[i] = http_method_of(span_of(s->o.routes[i].method));
+		ASSERT(s->methods[i] != HTTP_OTHER && s->methods[i] != HTTP_HEAD);
+	}
+}
+
+struct http_server *
+http_server_new(const struct http_options *o)
+{
+	struct http_server *s = mem_zalloc(sizeof(*s));
+	int i;
+
+	s->magic = HTTP_SERVER_MAGIC;
+	s->o = *o;
+	for (i = 0; i < HTTP_WAITS; i++)
+		list_init(&s->waits[i]);
+	list_init(&s->conns);
+	list_init(&s->touched);
+	list_init(&s->orphans);
+	list_init(&s->pool);
+	s->clock = loop_timer_new(o->loop, http_wait_sweep, s);
+	s->pause = loop_timer_new(o->loop, accept_resume, s);
+	s->flush = loop_timer_new(o->loop, flush_touched, s);
+	s->drained = loop_timer_new(o->loop, say_drained, s);
+	s->scratch = mem_alloc(HTTP_SCRATCH);
+	read_routes(s);
+	s->listeners = mem_zalloc((size_t)o->nlisteners * sizeof(struct loop_fd *) + 1);
+	for (i = 0; i < o->nlisteners; i++)
+		s->listeners[i] = loop_fd_new(o->loop, o->listeners[i], 0, listener_event, s);
+	http_server_reload(s, o->conf);
+	return s;
+}
+
+static void
+listeners_free(struct http_server *s)
+{
+	int i;
+
+	for (i = 0; s->listeners != NULL && i < s->o.nlisteners; i++)
+		loop_fd_free(&s->listeners[i]);
+	mem_free(&s->listeners);
+	s->listening = false;
+}
+
+void
+http_server_drain(struct http_server *s)
+{
+	struct list *node, *next;
+
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	if (s->draining)
+		return;
+	s->draining = true;
+	listeners_free(s);
+	loop_timer_clear(s->pause);
+	if (s->nconns == 0)
+		loop_timer_set(s->drained, 0);
+	LIST_FOREACH_SAFE (node, next, &s->conns)
+		http_conn_drain(container_of(node, struct http_conn, node));
+}
+
+int
+http_server_open(const struct http_server *s)
+{
+	return s->nconns;
+}
+
+void
+http_server_free(struct http_server **sp)
+{
+	struct http_server *s = *sp;
+	struct list *node;
+
+	if (s == NULL)
+		return;
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	listeners_free(s);
+	while ((node = list_first(&s->conns)) != NULL)
+		http_conn_close(container_of(node, struct http_conn, node));
+	while ((node = list_first(&s->orphans)) != NULL) {
+		list_remove(node);
+		container_of(node, struct http_request, node)->s = NULL;
+	}
+	while ((node = list_first(&s->pool)) != NULL) {
+		list_remove(node);
+		http_request_free(container_of(node, struct http_request, node));
+	}
+	loop_timer_free(&s->clock);
+	loop_timer_free(&s->pause);
+	loop_timer_free(&s->flush);
+	loop_timer_free(&s->drained);
+	mem_free(&s->scratch);
+	mem_free(&s->methods);
+	s->magic = 0;
+	mem_free(sp);
+}

@@ -1,0 +1,256 @@
+/* http_toy.c - the edge with toy routes, for tests that speak to it over raw sockets: http_toy CONFIG [most descriptors].
+ *
+ * Prints "port N" when it listens.  SIGTERM drains; then it prints "drained" and how many requests it still holds, and exits.
+ *
+ *	GET /hello              answered at once
+ *	GET|POST /mark          counts; a test that smuggles aims here
+ *	GET /count              {"mark":N,"calls":N,"open":N,"held":N}
+ *	POST /echo              JSON in, the same out
+ *	POST /opt               JSON or nothing in
+ *	PUT /raw                any body in, its length out
+ *	GET|POST /hold          held until POST /release, which answers the youngest first
+ *	GET /things/{id}/x/{n}  its parameters, and those of the query, as lines
+ *	GET /big?n=BYTES        a long answer
+ *	GET /problem            all that a problem can say
+ *	GET /old, POST /old/{id}/retry    the compatible surface
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "conf/conf.h"
+#include "http/http.h"
+#include "sys/loop.h"
+#include "sys/sys.h"
+
+#define HELD_MAX 1000
+
+static struct toy {
+	struct loop *loop;
+	struct http_server *server;
+	struct http_request *held[HELD_MAX];
+	int nheld, marks, calls;
+} toy;
+
+static void
+reply_text(struct http_request *r, struct buf *b)
+{
+	http_reply(r, 200, "text/plain", buf_span(b));
+	buf_free(b);
+}
+
+static void
+toy_hello(void *app UNUSED, struct http_request *r)
+{
+	toy.calls++;
+	http_reply(r, 200, "text/plain", SPAN("hello\n"));
+}
+
+static void
+toy_mark(void *app, struct http_request *r)
+{
+	toy.marks++;
+	toy_hello(app, r);
+}
+
+static void
+toy_count(void *app UNUSED, struct http_request *r)
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "{\"mark\":%d,\"calls\":%d,\"open\":%d,\"held\":%d}", toy.marks, toy.calls,
+	    http_server_open(toy.server), toy.nheld);
+	http_reply(r, 200, "application/json", buf_span(&b));
+	buf_free(&b);
+}
+
+static void
+toy_echo(void *app UNUSED, struct http_request *r)
+{
+	toy.calls++;
+	http_reply(r, 202, "application/json", http_body(r));
+}
+
+static void
+toy_raw(void *app UNUSED, struct http_request *r)
+{
+	struct buf b = { 0 };
+
+	toy.calls++;
+	buf_printf(&b, "%zu\n", http_body(r).len);
+	reply_text(r, &b);
+}
+
+static void
+toy_hold(void *app UNUSED, struct http_request *r)
+{
+	ASSERT(toy.nheld < HELD_MAX);
+	toy.calls++;
+	toy.held[toy.nheld++] = r;
+}
+
+static void
+toy_release(void *app UNUSED, struct http_request *r)
+{
+	struct buf b = { 0 };
+	struct span q;
+
+	while (toy.nheld > 0) {
+		struct http_request *h = toy.held[--toy.nheld];
+
+		q = http_query(h);
+		buf_reset(&b);
+		buf_printf(&b, "held %d %.*s\n", toy.nheld, (int)q.len, q.len != 0 ? q.ptr : "");
+		buf_putspan(&b, http_body(h));
+		http_reply(h, 200, "text/plain", buf_span(&b));
+	}
+	buf_free(&b);
+	http_reply(r, 204, NULL, (struct span){ 0 });
+}
+
+static void
+toy_things(void *app UNUSED, struct http_request *r)
+{
+	struct http_query q = http_query_begin(r);
+	struct span name, value, id = http_param(r, "id"), n = http_param(r, "n");
+	struct buf b = { 0 };
+
+	buf_printf(&b, "id=%.*s n=%.*s\n", (int)id.len, id.ptr, (int)n.len, n.ptr);
+	while (http_query_next(&q, &name, &value))
+		buf_printf(&b, "%.*s -> %.*s\n", (int)name.len, name.ptr, (int)value.len, value.ptr);
+	reply_text(r, &b);
+}
+
+static void
+toy_big(void *app UNUSED, struct http_request *r)
+{
+	struct http_query q = http_query_begin(r);
+	struct span name, value;
+	struct buf b = { 0 };
+	size_t n = 0;
+
+	toy.calls++;
+	if (http_query_next(&q, &name, &value))
+		n = strtoul(arena_spandup(http_arena(r), value), NULL, 10);
+	buf_reserve(&b, n + 1);
+	memset(b.data, 'x', n);
+	b.len = n;
+	reply_text(r, &b);
+}
+
+static void
+toy_problem(void *app UNUSED, struct http_request *r)
+{
+	http_reply_header(r, "X-Toy", SPAN("yes"));
+	http_reply_problem(r, &(struct http_problem){ .status = 503,
+				  .code = "not_now_please",
+				  .detail = "expected \"patience\"",
+				  .pointer = "/a b/~1c",
+				  .task_id = "42",
+				  .retry_after = 7,
+				  .outcome = "unknown" });
+}
+
+static const struct http_route routes[] = {
+	{ "GET", "/hello", toy_hello, 0 },
+	{ "GET", "/mark", toy_mark, 0 },
+	{ "POST", "/mark", toy_mark, 0 },
+	{ "GET", "/count", toy_count, 0 },
+	{ "POST", "/echo", toy_echo, HTTP_ROUTE_JSON },
+	{ "POST", "/v1/echo", toy_echo, HTTP_ROUTE_JSON },
+	{ "POST", "/opt", toy_echo, HTTP_ROUTE_JSON_OPTIONAL },
+	{ "PUT", "/raw", toy_raw, 0 },
+	{ "GET", "/hold", toy_hold, 0 },
+	{ "POST", "/hold", toy_hold, 0 },
+	{ "POST", "/release", toy_release, 0 },
+	{ "GET", "/things/{id}/x/{n}", toy_things, 0 },
+	{ "GET", "/big", toy_big, 0 },
+	{ "GET", "/problem", toy_problem, 0 },
+	{ "GET", "/old", toy_hello, HTTP_ROUTE_COMPAT },
+	{ "POST", "/old/{id}/retry", toy_hello, HTTP_ROUTE_COMPAT },
+};
+
+static void
+on_drained(void *arg UNUSED)
+{
+	printf("drained %d\n", toy.nheld);
+	loop_stop(toy.loop);
+}
+
+static void
+on_term(void *arg UNUSED)
+{
+	http_server_drain(toy.server);
+}
+
+static int
+toy_listen(void)
+{
+	struct sock_addr addr;
+	int fd;
+
+	ASSERT(sock_parse("127.0.0.1:0", &addr) == NULL);
+	fd = sock_listen(&addr, 128);
+	ASSERT(fd >= 0);
+	return fd;
+}
+
+static void
+limit_files(const char *text)
+{
+	struct rlimit l = { strtoul(text, NULL, 10), strtoul(text, NULL, 10) };
+
+	MUST(setrlimit(RLIMIT_NOFILE, &l) == 0);
+}
+
+static void
+toy_serve(const struct conf *conf, int fd)
+{
+	struct http_options o = { .conf = conf,
+		.listeners = &fd,
+		.nlisteners = 1,
+		.routes = routes,
+		.nroutes = ARRAY_LEN(routes),
+		.drained = on_drained };
+
+	o.loop = toy.loop = loop_new();
+	toy.server = http_server_new(&o);
+	loop_signal(toy.loop, SIGTERM, on_term, NULL);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("port %d\n", sock_port(fd));
+	loop_run(toy.loop);
+	http_server_free(&toy.server);
+	while (toy.nheld > 0) /* whose clients are gone: answered all the same */
+		http_reply(toy.held[--toy.nheld], 200, "text/plain", SPAN("late\n"));
+	loop_free(&toy.loop);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct buf errors = { 0 };
+	struct conf *conf;
+	int fd;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: http_toy CONFIG [most descriptors]\n");
+		return 64;
+	}
+	if ((conf = conf_load(argv[1], &errors)) == NULL) {
+		fprintf(stderr, "%s", buf_cstr(&errors));
+		return 78;
+	}
+	if (argc > 2)
+		limit_files(argv[2]);
+	fd = toy_listen();
+	toy_serve(conf, fd);
+	close(fd);
+	conf_free(&conf);
+	buf_free(&errors);
+	return 0;
+}

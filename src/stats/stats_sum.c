@@ -1,11 +1,13 @@
 /* stats_sum.c - what readers see: sums over the slots, the list of processes. */
 #include <string.h>
+#include <time.h>
 
 #include "sys/proc.h"
 
 #include "stats/stats_int.h"
 
-#define TRIES 1000
+#define TRIES 200
+#define PAUSE_NS 100000
 
 static void
 add_slots(const struct stats *s, int64_t *sums)
@@ -32,8 +34,11 @@ stats_snapshot(const struct stats *s, int64_t *sums)
 	/* A supervisor that died in the middle of a fold leaves it odd for ever: then what is there must do. */
 	for (tries = 0; tries < TRIES; tries++) {
 		before = atomic_load(&s->folds);
-		if (before % 2 != 0)
+		if (before % 2 !=
+		    0) { /* a fold takes microseconds, unless the supervisor has to wait for a processor */
+			nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 			continue;
+		}
 		add_slots(s, sums);
 		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load(&s->folds) == before)

@@ -14,11 +14,6 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-struct conf_list {
-	const char **items; /* terminated by null as well */
-	int n;
-};
-
 #include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
 
 /* Positions of WORD options. */

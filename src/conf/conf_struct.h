@@ -8,6 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct conf_list {
+	const char **items; /* terminated by null as well */
+	int n;
+};
+
 #define CONF_C_BOOL bool
 #define CONF_C_INT int
 #define CONF_C_COUNT int

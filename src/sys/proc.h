@@ -40,6 +40,8 @@ bool proc_usage(pid_t pid, struct proc_usage *u_r) MUSTCHECK;
 void proc_descendants(pid_t root, struct buf *pids);
 /* Direct children only. */
 void proc_children(pid_t root, struct buf *pids);
+/* Those of the calling process, which has one thread, zombies included.  One small read where the kernel keeps the list. */
+void proc_own_children(struct buf *pids);
 
 /* Clears handlers and mask; for the moment between fork and exec. */
 void proc_signals_reset(void);

@@ -126,6 +126,24 @@ proc_children(pid_t root, struct buf *pids)
 }
 
 void
+proc_own_children(struct buf *pids)
+{
+	char path[64];
+	FILE *f;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	if (f == NULL) {
+		proc_children(getpid(), pids);
+		return;
+	}
+	while (fscanf(f, "%d", &pid) == 1)
+		buf_put(pids, &pid, sizeof(pid));
+	fclose(f);
+}
+
+void
 proc_descendants(pid_t root, struct buf *pids)
 {
 	struct buf pairs = { 0 };

@@ -1,7 +1,7 @@
 /* task_class.c - why a run failed, in one word, and what the end of a process says about it.
  *
- * The class decides what happens next (again, dead, pause); the code says which failure it was.  The words are part of the API
- * and of stored rows: never rename one.
+ * The class decides what happens next (again, dead, pause); the code says which failure it was.  The words are part of
+ * the API and of stored rows: never rename one.
  */
 #include <signal.h>
 #include <stdio.h>

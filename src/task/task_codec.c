@@ -1,7 +1,8 @@
 /* task_codec.c - the options of a task as bytes.
  *
- * A msgpack array: version 1, schema_version, trace_id (nil where there is none), then a map of the labels.  Readers refuse a version
- * they do not know; a new field is a new version beside this one, because stored rows outlive the program that wrote them.
+ * A msgpack array: version 1, schema_version, trace_id (nil where there is none), then a map of the labels.  Readers
+ * refuse a version they do not know; a new field is a new version beside this one, because stored rows outlive the
+ * program that wrote them.
  */
 #include <msgpack.h>
 

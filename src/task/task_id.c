@@ -6,8 +6,8 @@
  *      byte 12..13 number of the batch within its millisecond
  *      byte 14..15 position in the batch
  *
- * The writer's number comes from the database and is never reused, so two makers cannot make the same id, and a range of one
- * batch cannot cover a task of another.
+ * The writer's number comes from the database and is never reused, so two makers cannot make the same id, and a range
+ * of one batch cannot cover a task of another.
  */
 #include <string.h>
 

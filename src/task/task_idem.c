@@ -1,7 +1,7 @@
 /* task_idem.c - idempotency keys: their form on the wire, their digest, their bucket.
  *
- * The digest is the primary key of a stored row and the bucket is part of it: both are frozen.  A key belongs to its tenant;
- * NUL, which no tenant and no key contains, keeps ("ab", "c") and ("a", "bc") apart.
+ * The digest is the primary key of a stored row and the bucket is part of it: both are frozen.  A key belongs to its
+ * tenant; NUL, which no tenant and no key contains, keeps ("ab", "c") and ("a", "bc") apart.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* task_int.h - what the files of the scanner share: tokens of a checked JSON text.
  *
- * The scanner leaves one token per value and per name, in the order of the text, in one array.  A name is followed by its value; the
- * names of an object are also linked in the order of their bytes, for canonical text.
+ * The scanner leaves one token per value and per name, in the order of the text, in one array.  A name is followed by
+ * its value; the names of an object are also linked in the order of their bytes, for canonical text.
  */
 #ifndef TASK_TASK_INT_H
 #define TASK_TASK_INT_H
@@ -55,7 +55,8 @@ struct span json_raw(const struct json_scan *s, uint32_t token);   /* of a strin
 struct span json_whole(const struct json_scan *s, uint32_t token); /* of a string: with them */
 bool json_text_is(const struct json_scan *s, uint32_t token, const char *text); /* ASCII text; escapes undone */
 int json_text_cmp(const struct json_scan *s, uint32_t a, uint32_t b); /* by bytes, escapes undone */
-struct span json_text(const struct json_scan *s, uint32_t token, struct arena *arena); /* escapes undone, copied only then */
+/* Escapes undone; copied into the arena only where there were any. */
+struct span json_text(const struct json_scan *s, uint32_t token, struct arena *arena);
 /* Links the names of a whole object.  0, or the token of a name that was there before. */
 uint32_t json_names_link(struct json_scan *s, uint32_t object, uint32_t count);
 
@@ -65,15 +66,16 @@ void json_canon_text(struct buf *b, struct span text); /* a string that is UTF-8
 
 /* task_json_problem.c */
 void problem_set(struct task_problem *p, const char *code, size_t offset, const char *fmt, ...) PRINTF_LIKE(4, 5);
-void problem_point_name(struct task_problem *p, const struct json_scan *s, uint32_t name); /* appends "/name" to the pointer */
+/* Each appends one step to the pointer, escaped. */
+void problem_point_name(struct task_problem *p, const struct json_scan *s, uint32_t name);
 void problem_point_text(struct task_problem *p, const char *name);
 void problem_point_index(struct task_problem *p, uint32_t index);
 
 /* task_request_compat.c */
 bool request_read_compat(const struct json_scan *s, struct arena *arena, struct task_request *r, struct task_problem *p)
     MUSTCHECK;
-/* Turns a problem of the scanner into the surface's words: one for a body that is absent, one for all that is not JSON; ours goes into the
- * ctx. */
+/* Turns a problem of the scanner into the surface's words: one for a body that is absent, one for all that is not JSON;
+ * ours goes into the ctx. */
 void problem_compat(struct task_problem *p, bool empty);
 
 #endif

@@ -1,8 +1,9 @@
 /* task_json.h - the scanner of submitted bodies.
  *
- * One pass over the bytes, no allocation per value, constant stack, and no input that costs more than n log n: checks RFC 8259 strictly (UTF-8 without surrogates or
- * overlong forms, no duplicate names at any depth, depth <= TASK_DEPTH_MAX, at most TASK_JSON_TOKENS values) and yields spans.
- * Numbers are never converted to double: an integer is compared digit by digit, so 1 differs from 1.0 and 2^70 is exact.
+ * One pass over the bytes, no allocation per value, constant stack, and no input that costs more than n log n: checks
+ * RFC 8259 strictly (UTF-8 without surrogates or overlong forms, no duplicate names at any depth, depth <=
+ * TASK_DEPTH_MAX, at most TASK_JSON_TOKENS values) and yields spans.  Numbers are never converted to double: an integer
+ * is compared digit by digit, so 1 differs from 1.0 and 2^70 is exact.
  */
 #ifndef TASK_TASK_JSON_H
 #define TASK_TASK_JSON_H
@@ -25,16 +26,17 @@ struct task_problem {
 	char compat_ctx[160];    /* its ctx, JSON text like {"ge":1}; "" none */
 };
 
-/* Reads one submission: checks, fills defaults of the surface, takes the fingerprint (names sorted, white space gone, numbers
- * and strings exact).  On /v1 unknown fields are refused, on the compatible surface ignored (but checked as JSON).  True when good.
+/* Reads one submission: checks, fills defaults of the surface, takes the fingerprint (names sorted, white space gone,
+ * numbers and strings exact).  On /v1 unknown fields are refused, on the compatible surface ignored (but checked as
+ * JSON).  True when good.
  *
- * Two submissions have the same fingerprint exactly when they ask for the same task, whatever the surface, the order of names, white
- * space, spelling of strings, and defaults spelled out or not. */
+ * Two submissions have the same fingerprint exactly when they ask for the same task, whatever the surface, the order of
+ * names, white space, spelling of strings, and defaults spelled out or not. */
 bool task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
     struct task_problem *problem_r) MUSTCHECK;
 
-/* Canonical text of any valid JSON value (for fingerprints and tests): names sorted by bytes, no white space, strings minimally
- * escaped (a lone surrogate stays \udXXX), numbers as written.  False + problem when it is not valid. */
+/* Canonical text of any valid JSON value (for fingerprints and tests): names sorted by bytes, no white space, strings
+ * minimally escaped (a lone surrogate stays \udXXX), numbers as written.  False + problem when it is not valid. */
 bool task_json_canonical(struct span json, struct buf *out, struct task_problem *problem_r) MUSTCHECK;
 
 /* True when the bytes are one valid JSON value (results of handlers). */

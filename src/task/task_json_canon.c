@@ -1,9 +1,11 @@
 /* task_json_canon.c - the one text of a JSON value.
  *
- * Names sorted by their UTF-8, no white space, numbers as written, strings with the least escapes: \" \\ \b \f \n \r \t, \u00xx in
- * lower case for the other control characters, \udxxx for a surrogate without its other half, everything else as it is.
+ * Names sorted by their UTF-8, no white space, numbers as written, strings with the least escapes: \" \\ \b \f \n \r
+ * \t, \u00xx in lower case for the other control characters, \udxxx for a surrogate without its other half, everything
+ * else as it is.
  *
- * Frozen: fingerprints of stored keys are taken from this text.  That is why it does not use the writer that answers use.
+ * Frozen: fingerprints of stored keys are taken from this text.  That is why it does not use the writer that answers
+ * use.
  */
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* task_json_scan.c - one pass over a JSON text: is it valid, and what is where.
  *
- * A loop over what may come next (enum want); each take_ function reads that and says what may follow.  Open objects and arrays are
- * kept on a stack of fixed depth, so no input can exhaust ours.  A problem is set where it is found and the loop ends.
+ * A loop over what may come next (enum want); each take_ function reads that and says what may follow.  Open objects
+ * and arrays are kept on a stack of fixed depth, so no input can exhaust ours.  A problem is set where it is found and
+ * the loop ends.
  *
  * Details must stay free of quotes and backslashes of the body: they are copied into answers as they are.
  */
@@ -72,7 +73,7 @@ token_new(struct reader *r, enum json_type type, const unsigned char *start, con
 	return n;
 }
 
-/* --- strings ------------------------------------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------------------------- */
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
@@ -198,7 +199,7 @@ take_string(struct reader *r)
 	}
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------------------------------------------------- */
 
 static bool
 take_digits(struct reader *r)

@@ -1,6 +1,7 @@
 /* task_json_text.c - strings of a checked JSON text: undo escapes, compare, copy, sort.
  *
- * Everything here trusts the scanner: the bytes between the quotes are valid, so nothing looks for an end inside an escape.
+ * Everything here trusts the scanner: the bytes between the quotes are valid, so nothing looks for an end inside an
+ * escape.
  *
  * Names are sorted, not hashed: nobody can choose names that make sorting slow.
  */

@@ -1,8 +1,8 @@
 /* task_render.c - the JSON of a task, one text per surface and version.
  *
- * The answer to a submission is not stored: a replay renders the stored row again and must yield the same bytes for as long as
- * the key lives.  So nothing here reads a clock, a locale or a setting, and a version that has been released is never
- * edited: a change of the text is a new function beside the old one and a new TASK_RENDER_VERSION.
+ * The answer to a submission is not stored: a replay renders the stored row again and must yield the same bytes for as
+ * long as the key lives.  So nothing here reads a clock, a locale or a setting, and a version that has been released is
+ * never edited: a change of the text is a new function beside the old one and a new TASK_RENDER_VERSION.
  */
 #include "base/clock.h"
 #include "task/task.h"

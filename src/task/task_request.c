@@ -1,8 +1,8 @@
 /* task_request.c - a submitted body becomes a struct task_request.
  *
- * The fields of /v1 are the table below: name, reader, place, bounds.  A new field is a row here, a place in struct task_request, and
- * a line in take_fingerprint() that writes nothing when the field has its default: then older fingerprints stay.
- * The compatible surface has its own reader (task_request_compat.c) and shares the fingerprint.
+ * The fields of /v1 are the table below: name, reader, place, bounds.  A new field is a row here, a place in struct
+ * task_request, and a line in take_fingerprint() that writes nothing when the field has its default: then older
+ * fingerprints stay.  The compatible surface has its own reader (task_request_compat.c) and shares the fingerprint.
  */
 #include <stdio.h>
 #include <string.h>
@@ -256,7 +256,7 @@ read_v1(const struct reader *rd)
 	return true;
 }
 
-/* --- the fingerprint ----------------------------------------------------------------------------------------------------------- */
+/* --- the fingerprint ----------------------------------------------------------------------------------------------- */
 
 static void
 put_int(struct buf *b, const char *before, int64_t n)
@@ -290,8 +290,8 @@ put_labels(struct buf *b, const char *before, const struct task_request *r)
 	buf_puts(b, r->nlabels == 0 ? "{}" : "}");
 }
 
-/* SHA-256 of version 1, "submit", NUL, and the whole task as canonical JSON.  Frozen: kept keys hold this digest.  `payload` is its
- * token; 0 when there is none. */
+/* SHA-256 of version 1, "submit", NUL, and the whole task as canonical JSON.  Frozen: kept keys hold this digest.
+ * `payload` is its token; 0 when there is none. */
 static void
 take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_request *r)
 {

@@ -1,7 +1,8 @@
 /* task_request_compat.c - the body of the compatible surface.
  *
- * Three fields; what else is there is ignored.  Checks and words are those of pydantic in its lax mode, because clients match on them,
- * save that true is not 1, and that a task type holds no control characters (the database could not keep NUL).
+ * Three fields; what else is there is ignored.  Checks and words are those of pydantic in its lax mode, because clients
+ * match on them, save that true is not 1, and that a task type holds no control characters (the database could not keep
+ * NUL).
  */
 #include <math.h>
 #include <stdio.h>
@@ -77,8 +78,8 @@ problem_compat(struct task_problem *p, bool empty)
 	snprintf(p->detail, sizeof(p->detail), "JSON decode error");
 }
 
-/* A number that a string holds: blanks around it, a sign, digits with single underscores between, a fraction of zeros.  More than fits is
- * a large number.  False when it is none. */
+/* A number that a string holds: blanks around it, a sign, digits with single underscores between, a fraction of zeros.
+ * More than fits is a large number.  False when it is none. */
 static bool
 number_of_text(struct span t, double *n_r)
 {

@@ -1,7 +1,7 @@
 /* task_retry.c - how long a task waits before it runs again.
  *
- * base * factor^(attempts - 1), capped, then stretched by the jitter: tasks that failed together come back apart, also at the
- * cap, and never earlier than the schedule says.
+ * base * factor^(attempts - 1), capped, then stretched by the jitter: tasks that failed together come back apart, also
+ * at the cap, and never earlier than the schedule says.
  */
 #include "task/task.h"
 

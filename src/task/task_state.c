@@ -1,7 +1,7 @@
 /* task_state.c - the states of a task and the moves between them, from states.def.
  *
- * Owns the transition table and the words for it.  Nothing else in the program decides whether a move is legal; the SQL checks
- * are made from the same rows.  The diagram is in README beside this file.
+ * Owns the transition table and the words for it.  Nothing else in the program decides whether a move is legal; the SQL
+ * checks are made from the same rows.  The diagram is in README beside this file.
  */
 #include "task/task.h"
 
@@ -16,7 +16,8 @@ static const char *const state_names[TASK_STATES] = {
 	[TASK_DEAD] = "dead",
 };
 
-/* The API does not tell ready from waiting: run_at says when.  A new task is pending as soon as anybody can ask for it. */
+/* The API does not tell ready from waiting: run_at says when.  A new task is pending once it
+ * can be asked for. */
 static const char *const status_words[TASK_STATES] = {
 	[TASK_NEW] = "pending",
 	[TASK_READY] = "pending",

@@ -1,7 +1,8 @@
 /* task_json_fuzz.c - any bytes as a submitted body.
  *
- * Beyond "does not crash": canonical text is its own canonical text; a body and its canonical text ask for the same task, so their
- * fingerprints are equal; a problem points into the body.  scripts/fuzz task_json 60 runs it for a minute.
+ * Beyond "does not crash": canonical text is its own canonical text; a body and its canonical text ask for the same
+ * task, so their fingerprints are equal; a problem points into the body.  scripts/fuzz task_json 60 runs it for a
+ * minute.
  */
 #include <string.h>
 

@@ -239,8 +239,8 @@ test_limits(void)
 	buf_free(&out);
 }
 
-/* Names by the thousand, in an order that hurts simple sorting; whoever hashes would meet one bucket only by chance, whoever compares
- * each with each needs minutes. */
+/* Names by the thousand, in an order that hurts simple sorting; whoever hashes would meet one bucket only by chance,
+ * whoever compares each with each needs minutes. */
 static void
 test_wide(void)
 {

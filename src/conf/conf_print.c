@@ -5,7 +5,7 @@
 
 #define WRAP 100 /* columns of words in the sample */
 
-/* "name = value  # from": secrets as the file they came from, or not at all. */
+/* "name = value", below where it was said; secrets as the file they came from, or not at all. */
 static void
 print_option(const struct conf *c, const struct conf_option *o, const void *members, struct buf *out)
 {
@@ -13,8 +13,10 @@ print_option(const struct conf *c, const struct conf_option *o, const void *memb
 	    conf_origin_find(c->origin, o->section, conf_members_title(o->section, members), o);
 	const char *indent = o->section == CONF_SECTION_top ? "" : "\t";
 
+	if (said != NULL)
+		buf_printf(out, "%s# %s:%d\n", indent, said->source->name, said->line);
 	if (o->type == CONF_SECRET && said != NULL && said->secret == NULL && !conf_value_is_default(o, members)) {
-		buf_printf(out, "%s# %s is a secret of %s:%d\n", indent, o->name, said->source->name, said->line);
+		buf_printf(out, "%s# %s is a secret\n", indent, o->name);
 		return;
 	}
 	buf_printf(out, "%s%s = ", indent, o->name);
@@ -22,10 +24,7 @@ print_option(const struct conf *c, const struct conf_option *o, const void *memb
 		conf_text_quote(said->secret, out);
 	else
 		conf_value_print(o, members, out);
-	if (said == NULL)
-		buf_puts(out, "  # default\n");
-	else
-		buf_printf(out, "  # %s:%d\n", said->source->name, said->line);
+	buf_putc(out, '\n');
 }
 
 static void

@@ -111,13 +111,15 @@ walk_value(struct walk *w, bool *braces_r)
 	while (at_text(w)) {
 		buf_putspan(&w->raw, w->now.raw);
 		step(w);
-		if (!at_mark(w, ","))
+		if (at_mark(w, "}"))
 			break;
+		if (!at_mark(w, ","))
+			return expected(w, "\",\" or \"}\" in the list; quotes around a text with blanks or \"=\"");
 		buf_putc(&w->raw, ',');
 		step(w);
 	}
 	if (!at_mark(w, "}"))
-		return expected(w, at_text(w) ? "\",\" or \"}\" in the list" : "a text or \"}\" in the list");
+		return expected(w, "a text or \"}\" in the list");
 	buf_putc(&w->raw, '}');
 	step(w);
 	return true;

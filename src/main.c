@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "conf/conf.h"
 #include "log/log.h"
+#include "store/store.h"
 #include "sys/proc.h"
 
 enum verb {
@@ -162,14 +163,14 @@ load_conf(const struct command *cmd)
 }
 
 static int
-open_log(const struct conf *c)
+open_log(const struct conf *c, const char *target)
 {
-	struct log_settings s = { c->log.target, (enum log_level)c->log.level, (enum log_format)c->log.format };
+	struct log_settings s = { target, (enum log_level)c->log.level, (enum log_format)c->log.format };
 	int error = log_open(&s);
 
 	if (error == 0)
 		return 0;
-	fprintf(stderr, "taskqd: could not open \"%s\": %s\n", c->log.target, strerror(error));
+	fprintf(stderr, "taskqd: could not open \"%s\": %s\n", target, strerror(error));
 	return EX_CANTCREAT;
 }
 
@@ -199,6 +200,8 @@ do_plain_verb(const struct command *cmd)
 static int
 do_conf_verb(const struct command *cmd, const struct conf *c)
 {
+	int code;
+
 	switch (cmd->verb) {
 	case VERB_TEST:
 		if (!cmd->quiet)
@@ -208,6 +211,9 @@ do_conf_verb(const struct command *cmd, const struct conf *c)
 	case VERB_PRINT_CONFIG:
 		conf_print(c, stdout);
 		return 0;
+	case VERB_MIGRATE: /* what it has to say is for the caller, not for the daemon's log */
+		code = open_log(c, "stderr");
+		return code != 0 ? code : store_migrate(c);
 	default:
 		return -1;
 	}
@@ -246,7 +252,7 @@ main(int argc, char **argv)
 		return EX_CONFIG;
 	code = do_conf_verb(&cmd, conf);
 	if (code < 0)
-		code = open_log(conf);
+		code = open_log(conf, conf->log.target);
 	conf_free(&conf);
 	return finish_output(code);
 }

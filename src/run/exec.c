@@ -109,7 +109,7 @@ report_retry_after(struct exec_run *x, double seconds)
 {
 	if (!isfinite(seconds) || seconds < 0)
 		return;
-	x->end.retry_after = (int64_t)(fmin(seconds, RETRY_AFTER_MAX) * CLOCK_SECOND);
+	x->end.retry_after = (int64_t)((seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * CLOCK_SECOND);
 }
 
 bool

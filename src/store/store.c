@@ -30,6 +30,7 @@ store_open(const struct store_options *o)
 	s->read_pool = pool_new(s, "read", o->read_connections);
 	s->worker_pool = pool_new(s, "worker", o->worker ? 1 : 0);
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
+	s->submitter = submitter_new(s, s->submit_pool);
 	return s;
 }
 
@@ -40,6 +41,7 @@ store_close(struct store **s)
 	pool_free(&(*s)->read_pool);
 	pool_free(&(*s)->worker_pool);
 	pool_free(&(*s)->keeper_pool);
+	submitter_free(&(*s)->submitter);
 	(*s)->magic = 0;
 	mem_free(s);
 }
@@ -173,5 +175,6 @@ store_learned(struct store *s, const struct store_server *v)
 void
 store_writer_changed(struct store *s)
 {
-	(void)s;
+	if (s->submitter != NULL)
+		submitter_kick(s->submitter);
 }

@@ -158,6 +158,77 @@ void pool_on_idle(struct store_pool *p, pool_idle_fn *fn, void *arg);
 void pool_answer(struct store_pool *p, struct request *r); /* by connections: the request is over */
 void pool_changed(struct store_pool *p);                   /* by connections: one became idle, or was lost */
 
+/* --- names: store_lane.c ------------------------------------------------------------------------------------------------------- */
+
+/* A lane is (queue, task type, group), interned in the database; this process keeps those it met. */
+struct lane_cache;
+typedef void lane_cache_fn(void *arg); /* some name is known now, or could not be learned */
+
+struct lane_cache *lane_cache_new(struct store *s, struct store_pool *pool, lane_cache_fn *fn, void *arg) MUSTCHECK;
+void lane_cache_free(struct lane_cache **c); /* after its pool */
+/* The lane; 0: asked for, look again when told; -1: it could not be learned, the reason in *why_r (once: the next look asks again). */
+int32_t lane_cache_find(struct lane_cache *c, const struct task_request *r, const char **why_r) MUSTCHECK;
+
+/* --- submission: store_submit.c collects, store_batch.c sends ------------------------------------------------------------------- */
+
+/* One submission on its way.  `fn` is null once it was answered; a batch may still carry it then. */
+struct item {
+	struct list node;  /* where it waits: fresh, collected, or among the followers of another */
+	struct list all;   /* among those not answered, for deadlines */
+	struct list twins; /* head: submissions of the same key that came into the same batch */
+	struct store_submission in;
+	store_submit_fn *fn;
+	void *arg;
+	struct id digest;
+	uint16_t bucket; /* of the key */
+	uint8_t fp[DIGEST_LEN];
+	int32_t lane;
+	unsigned arrival;
+	struct id id; /* proposed */
+	bool later;   /* to waiting, not to ready */
+	bool sent;
+	int rounds; /* how often it joined a batch */
+};
+
+struct submitter {
+	unsigned magic;
+	struct store *store;
+	struct store_pool *pool;
+	struct lane_cache *lanes;
+	struct task_id_maker maker;
+	int32_t maker_writer; /* whose maker it is */
+	struct list fresh;    /* lane not known yet */
+	struct list collected;
+	struct list all;
+	unsigned arrivals;
+	struct loop_timer *timer;
+	bool kicked;
+	int64_t next_sweep;
+};
+
+struct submitter *submitter_new(struct store *s, struct store_pool *pool) MUSTCHECK;
+void submitter_free(struct submitter **u);
+void submitter_kick(struct submitter *u);
+void item_answer(struct item *it, struct store_submitted *a);
+void item_fail(struct item *it, enum store_status status, const char *why); /* its twins too */
+void item_again(struct submitter *u, struct item *it); /* joins a later batch: nothing of it was stored */
+void item_free(struct item *it);
+
+#define BATCH_ITEMS 1000
+#define BATCH_BYTES_MAX (4 << 20)
+#define RANGE_WIDTH 100 /* of a usual claim: a ready row is not wider */
+
+/* Takes what fits from the collected and sends it.  False: no ids can be made now. */
+bool batch_begin(struct submitter *u) MUSTCHECK;
+
+/* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
+
+/* The ten columns from lane to payload as they follow each other in get, list and idem_read. */
+void row_read(const PGresult *res, int row, int lane_column, struct task_row *r);
+void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get or list */
+struct request *read_request(
+    struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
+
 /* --- the store ---------------------------------------------------------------------------------------------------------------------- */
 
 struct submitter;

@@ -137,6 +137,9 @@ again(const struct store_pool *p, const struct request *r)
 {
 	bool passes = r->action == ACTION_RESEND || r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE;
 
+	if (r->uncertain && store_error_is_lock(r->sqlstate))
+		passes = true; /* the first try may still be running there and hold what this one wants */
+
 	if (p->closing || clock_now() >= r->deadline)
 		return false;
 	if (r->action == ACTION_REPREPARE && r->status == STORE_REFUSED)
@@ -163,7 +166,9 @@ pool_answer(struct store_pool *p, struct request *r)
 	log_debug("sending again", log_str("statement", store_sql_texts[r->stmts[0].sql].name),
 	    log_int("tries", r->tries), log_str("error", r->why));
 	clear_results(r);
-	r->not_before = r->action == ACTION_RESEND ? clock_now() + (int64_t)((double)PAUSE * drand48()) : 0;
+	r->not_before = r->action == ACTION_RESEND || r->action == ACTION_SPLIT
+			    ? clock_now() + (int64_t)((double)PAUSE * drand48())
+			    : 0;
 	enqueue(p, r, true);
 }
 

@@ -176,7 +176,7 @@ pg_wait_sql(const char *want, const char *sql)
 static pid_t proxy_pid;
 static int proxy_pipe[2];
 static char proxy_dir[] = "/tmp/taskq-proxy-XXXXXX";
-static char proxy_conninfo[700];
+static char proxy_conninfo[1000];
 
 #define PROXY_PAIRS 32
 

@@ -1,0 +1,596 @@
+/* store_batch.c - one group commit: what was collected becomes ids, ranges and one statement.
+ *
+ * The batch is sorted by lane and priority before it is numbered, so that each (lane, priority) is a range of neighbours; delayed tasks come
+ * last, outside any range.  Submissions of one key in the same batch go as one: the others get what the first gets, compared by
+ * fingerprint.  A line lost after send means the same statement with the same ids again (the pool does that), never a look-up.  A key
+ * that did not come back belongs to an earlier submission, or is mine from a first try that committed: idem_read tells, by the id I proposed.  A
+ * batch that meets a lock or a poison row is halved, down to the one that fails alone.  Next: store_read.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "store/store_int.h"
+
+#define BATCH_MAGIC 0x5c0aba7cU
+#define TWIN_SLOTS 4096 /* power of two, well above BATCH_ITEMS */
+#define ROUNDS_MAX 4
+
+struct batch {
+	unsigned magic;
+	struct submitter *owner;
+	struct item **items; /* sorted; ids ascend */
+	int n;
+};
+
+static void on_stored(struct request *r);
+static void on_keys(struct request *r);
+
+static struct batch *
+batch_new(struct submitter *u, int room)
+{
+	struct batch *b = mem_zalloc(sizeof(*b));
+
+	b->magic = BATCH_MAGIC;
+	b->owner = u;
+	b->items = mem_zalloc(sizeof(struct item *) * (size_t)room);
+	return b;
+}
+
+static void
+batch_free(struct batch *b)
+{
+	mem_free(&b->items);
+	b->magic = 0;
+	mem_free(&b);
+}
+
+/* --- filling ------------------------------------------------------------------------------------------------------ */
+
+/* Takes the oldest that fit, without their twins, which hang on the first of their key. */
+static void
+take(struct batch *b, struct submitter *u)
+{
+	struct item **slots = mem_zalloc(sizeof(struct item *) * TWIN_SLOTS);
+	struct list *pos, *tmp;
+	size_t bytes = 0, at;
+	int tasks = 0;
+	struct item *it;
+
+	LIST_FOREACH_SAFE (pos, tmp, &u->collected) {
+		it = container_of(pos, struct item, node);
+		if (tasks == BATCH_ITEMS || bytes > BATCH_BYTES_MAX)
+			break;
+		list_remove(&it->node);
+		it->sent = true;
+		tasks++;
+		memcpy(&at, it->digest.b, sizeof(at));
+		for (at &= TWIN_SLOTS - 1; slots[at] != NULL && !id_eq(&slots[at]->digest, &it->digest);)
+			at = (at + 1) & (TWIN_SLOTS - 1);
+		if (slots[at] != NULL) {
+			list_push(&slots[at]->twins, &it->node);
+			continue;
+		}
+		slots[at] = it;
+		b->items[b->n++] = it;
+		bytes += it->in.request->payload.len + 200;
+	}
+	mem_free(&slots);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct item *x = *(struct item *const *)a, *y = *(struct item *const *)b;
+
+	if (x->later != y->later)
+		return x->later ? 1 : -1;
+	if (x->lane != y->lane)
+		return x->lane < y->lane ? -1 : 1;
+	if (x->in.request->priority != y->in.request->priority)
+		return x->in.request->priority > y->in.request->priority ? -1 : 1;
+	return x->arrival < y->arrival ? -1 : 1;
+}
+
+/* Ids of this life of the process; false when there are none now. */
+static bool
+first_id(struct submitter *u, struct id *first_r)
+{
+	struct store *s = u->store;
+
+	if (u->maker_writer != s->writer) {
+		u->maker_writer = s->writer;
+		task_id_maker_init(&u->maker, (uint32_t)s->writer,
+		    (uint16_t)(digest_fnv64(&s->writer, sizeof(s->writer)) % TASK_BUCKETS), 0);
+	}
+	u->maker.db_offset = store_db_now(s) - clock_wall();
+	if (task_id_batch(&u->maker, first_r))
+		return true;
+	log_warning("the clock went back too far, taking a new identity", log_int("writer", s->writer));
+	store_ask_writer(s);
+	return false;
+}
+
+/* --- sending -------------------------------------------------------------------------------------------------------- */
+
+static void
+bind_keys(struct stmt *t, const struct batch *b)
+{
+	int i;
+
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_uuid(t, &b->items[i]->digest);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int2(t, b->items[i]->bucket);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_bytea(t, (struct span){ (const char *)b->items[i]->fp, DIGEST_LEN });
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_uuid(t, &b->items[i]->id);
+	stmt_array_end(t);
+}
+
+static void
+bind_numbers(struct stmt *t, const struct batch *b)
+{
+	int i;
+
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int4(t, b->items[i]->lane);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int2(t, -b->items[i]->in.request->priority);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int2(t, b->items[i]->in.request->max_attempts);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_time(t, b->items[i]->in.request->run_at);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_null(t); /* delay: only instants come this way */
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_bool(t, b->items[i]->later);
+	stmt_array_end(t);
+}
+
+static void
+bind_bodies(struct stmt *t, const struct batch *b)
+{
+	struct buf options = { 0 };
+	int i;
+
+	stmt_array(t);
+	for (i = 0; i < b->n; i++) {
+		buf_reset(&options);
+		task_options_pack(&options, b->items[i]->in.request);
+		stmt_bytea(t, buf_span(&options));
+	}
+	stmt_array_end(t);
+	buf_free(&options);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_bytea(t, b->items[i]->in.request->payload);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int2(t, (int)b->items[i]->in.surface);
+	stmt_array_end(t);
+}
+
+static bool
+same_range(const struct item *first, const struct item *it)
+{
+	return !it->later && it->lane == first->lane && it->in.request->priority == first->in.request->priority &&
+	       task_id_pos(&it->id) - task_id_pos(&first->id) < RANGE_WIDTH;
+}
+
+/* Ends of the range that begins at items[i]: the index after its last. */
+static int
+range_end(const struct batch *b, int i)
+{
+	int j = i + 1;
+
+	while (j < b->n && same_range(b->items[i], b->items[j]))
+		j++;
+	return j;
+}
+
+/* Four arrays, a range for each run of one lane and priority. */
+static void
+bind_ranges(struct stmt *t, const struct batch *b)
+{
+	int column, i;
+	const struct item *it;
+
+	for (column = 0; column < 4; column++) {
+		stmt_array(t);
+		for (i = 0; i < b->n && !b->items[i]->later; i = range_end(b, i)) {
+			it = b->items[i];
+			if (column == 0)
+				stmt_int4(t, it->lane);
+			else if (column == 1)
+				stmt_int2(t, -it->in.request->priority);
+			else if (column == 2)
+				stmt_uuid(t, &it->id);
+			else
+				stmt_uuid(t, &b->items[range_end(b, i) - 1]->id);
+		}
+		stmt_array_end(t);
+	}
+}
+
+static struct request *
+batch_request(struct batch *b, request_fn *fn)
+{
+	struct request *r = request_new(fn, b);
+	int i;
+
+	r->repeat = true;
+	r->deadline = 0;
+	for (i = 0; i < b->n; i++)
+		if (b->items[i]->in.deadline > r->deadline)
+			r->deadline = b->items[i]->in.deadline;
+	return r;
+}
+
+static void
+batch_send(struct batch *b)
+{
+	struct request *r = batch_request(b, on_stored);
+	struct stmt *t = request_stmt(r, SQL_SUBMIT);
+
+	bind_keys(t, b);
+	bind_numbers(t, b);
+	bind_bodies(t, b);
+	stmt_int2(t, TASK_RENDER_VERSION);
+	stmt_int8(t, b->owner->store->o.conf->keys.ttl);
+	stmt_int2(t, task_id_bucket(&b->items[0]->id));
+	bind_ranges(t, b);
+	stats_observe(H_BATCH, b->n);
+	request_send(b->owner->pool, r);
+}
+
+bool
+batch_begin(struct submitter *u)
+{
+	struct batch *b;
+	struct id first;
+	int64_t now = store_db_now(u->store);
+	int i;
+
+	if (!first_id(u, &first))
+		return false;
+	b = batch_new(u, BATCH_ITEMS);
+	take(b, u);
+	for (i = 0; i < b->n; i++)
+		b->items[i]->later = b->items[i]->in.request->run_at > now;
+	qsort(b->items, (size_t)b->n, sizeof(b->items[0]), compare);
+	for (i = 0; i < b->n; i++) {
+		b->items[i]->id = task_id_at(&first, (uint32_t)i);
+		b->items[i]->rounds++;
+	}
+	batch_send(b);
+	return true;
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------------------- */
+
+/* The task as it was submitted, from what the caller still holds. */
+static void
+row_of_request(const struct item *it, struct task_row *row)
+{
+	const struct task_request *q = it->in.request;
+
+	row->id = it->id;
+	row->lane = it->lane;
+	row->queue = q->queue;
+	row->task_type = q->task_type;
+	row->group = q->group;
+	row->priority = q->priority;
+	row->max_attempts = q->max_attempts;
+	row->run_at = q->run_at;
+	row->payload = q->payload;
+	row->schema_version = q->schema_version;
+	row->trace_id = q->trace_id;
+	memcpy(row->labels, q->labels, sizeof(row->labels));
+	row->nlabels = q->nlabels;
+	row->state = it->later ? TASK_WAITING : TASK_READY;
+	row->updated_at = row->created_at;
+}
+
+/* The others of the same key in this batch: like the first, if they say the same. */
+static void
+answer_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first)
+{
+	struct store_submitted a;
+	struct list *node;
+	struct item *twin;
+
+	while ((node = list_first(&it->twins)) != NULL) {
+		twin = container_of(node, struct item, node);
+		list_remove(node);
+		a = *first;
+		a.verdict = digest_eq(fp, twin->fp, DIGEST_LEN) ? STORE_REPLAYED : STORE_MISMATCH;
+		item_answer(twin, &a);
+		item_free(twin);
+	}
+}
+
+static void
+wake(struct store *s, const struct item *it)
+{
+	if (s->o.wake == NULL)
+		return;
+	if (it->later) {
+		wake_keeper_ring(s->o.wake); /* it may be due before all others */
+		return;
+	}
+	wake_lane_ready(s->o.wake, it->lane);
+	wake_workers_ring(s->o.wake);
+}
+
+/* Stored now.  Nobody may be left to tell. */
+static void
+accepted(struct submitter *u, struct item *it, int64_t created_at)
+{
+	struct store_submitted a = { .status = STORE_OK,
+		.verdict = STORE_ACCEPTED,
+		.surface = it->in.surface,
+		.version = TASK_RENDER_VERSION,
+		.expires_at = created_at + u->store->o.conf->keys.ttl };
+
+	if (it->fn == NULL) {
+		item_free(it);
+		return;
+	}
+	a.row.created_at = created_at;
+	row_of_request(it, &a.row);
+	answer_twins(it, it->fp, &a);
+	item_answer(it, &a);
+	item_free(it);
+}
+
+/* Nothing will come of these ids any more; the batch ends. */
+static void
+batch_fail(struct batch *b, enum store_status status, const char *why)
+{
+	int i;
+
+	for (i = 0; i < b->n; i++) {
+		if (b->items[i] == NULL)
+			continue;
+		item_fail(b->items[i], status, why);
+		item_free(b->items[i]);
+	}
+	batch_free(b);
+}
+
+/* --- the second statement: whose are the keys that did not come back? ---------------------------------------------------- */
+
+static void
+ask_keys(struct batch *b)
+{
+	struct request *r;
+	struct stmt *t;
+	int i, n = 0;
+
+	for (i = 0; i < b->n; i++)
+		if (b->items[i] != NULL)
+			b->items[n++] = b->items[i];
+	b->n = n;
+	r = batch_request(b, on_keys);
+	t = request_stmt(r, SQL_IDEM_READ);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_uuid(t, &b->items[i]->digest);
+	stmt_array_end(t);
+	request_send_first(b->owner->pool, r);
+}
+
+static void
+known_key(struct item *it, const PGresult *res, int row)
+{
+	struct store_submitted a = { .status = STORE_OK };
+	struct span fp = col_span(res, row, SQL_IDEM_READ_FP);
+
+	ASSERT(fp.len == DIGEST_LEN);
+	row_read(res, row, SQL_IDEM_READ_LANE, &a.row);
+	a.row.id = col_id(res, row, SQL_IDEM_READ_ID);
+	a.row.state = a.row.run_at > a.row.created_at ? TASK_WAITING : TASK_READY;
+	a.row.updated_at = a.row.created_at;
+	a.surface = (enum task_surface)col_int(res, row, SQL_IDEM_READ_SURFACE);
+	a.version = (int)col_int(res, row, SQL_IDEM_READ_VERSION);
+	a.expires_at = col_time(res, row, SQL_IDEM_READ_EXPIRES_AT);
+	if (id_eq(&a.row.id, &it->id))
+		a.verdict = STORE_ACCEPTED; /* a first try of mine committed and its answer was lost */
+	else if (digest_eq((const uint8_t *)fp.ptr, it->fp, DIGEST_LEN))
+		a.verdict = STORE_REPLAYED;
+	else
+		a.verdict = STORE_MISMATCH;
+	answer_twins(it, (const uint8_t *)fp.ptr, &a);
+	item_answer(it, &a);
+	item_free(it);
+}
+
+/* The key was deleted between the two statements: it is free again.  Twins go on by themselves. */
+static void
+key_gone(struct submitter *u, struct item *it)
+{
+	struct list *node;
+	struct item *twin;
+
+	while ((node = list_first(&it->twins)) != NULL) {
+		twin = container_of(node, struct item, node);
+		list_remove(node);
+		if (twin->fn != NULL)
+			item_again(u, twin);
+		else
+			item_free(twin);
+	}
+	if (it->fn != NULL && it->rounds < ROUNDS_MAX) {
+		item_again(u, it);
+		return;
+	}
+	item_fail(it, STORE_FAILED, "the key came and went");
+	item_free(it);
+}
+
+static void
+on_keys(struct request *r)
+{
+	struct batch *b = r->arg;
+	const PGresult *res = r->results[0];
+	struct id digest;
+	int i, k, row, hint = 0;
+
+	MAGIC_CHECK(b, BATCH_MAGIC);
+	if (r->status != STORE_OK) { /* what they are is not known: a first try of mine may have committed */
+		batch_fail(b, STORE_UNSURE, r->why);
+		request_free(&r);
+		return;
+	}
+	for (row = 0; row < PQntuples(res); row++) {
+		digest = col_id(res, row, SQL_IDEM_READ_DIGEST);
+		for (k = 0; k < b->n; k++) { /* they come in the order of the question, mostly */
+			i = (hint + k) % b->n;
+			if (b->items[i] == NULL || !id_eq(&b->items[i]->digest, &digest))
+				continue;
+			known_key(b->items[i], res, row);
+			b->items[i] = NULL;
+			hint = i + 1;
+			break;
+		}
+	}
+	for (i = 0; i < b->n; i++)
+		if (b->items[i] != NULL)
+			key_gone(b->owner, b->items[i]);
+	batch_free(b);
+	request_free(&r);
+}
+
+/* --- the first statement ---------------------------------------------------------------------------------------------------- */
+
+/* Index of an id in the sorted batch. */
+static int
+find(const struct batch *b, const struct id *id)
+{
+	int lo = 0, hi = b->n - 1, mid, order;
+
+	while (lo <= hi) {
+		mid = (lo + hi) / 2;
+		order = id_cmp(&b->items[mid]->id, id);
+		if (order == 0)
+			return mid;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid - 1;
+	}
+	UNREACHABLE("postgres stored a task that was not sent");
+}
+
+/* Halves that go on by themselves with the ids they have.  Who was answered meanwhile stays behind. */
+static void
+split(struct batch *b)
+{
+	struct batch *half[2];
+	int i, h, live = 0;
+	struct item *it;
+
+	for (i = 0; i < b->n; i++) {
+		it = b->items[i];
+		if (it->fn != NULL) {
+			b->items[live++] = it;
+			continue;
+		}
+		key_gone(b->owner, it);
+	}
+	for (h = 0; h < 2; h++) {
+		half[h] = batch_new(b->owner, live / 2 + 1);
+		for (i = h == 0 ? 0 : live / 2; i < (h == 0 ? live / 2 : live); i++)
+			half[h]->items[half[h]->n++] = b->items[i];
+		if (half[h]->n > 0)
+			batch_send(half[h]);
+		else
+			batch_free(half[h]);
+	}
+	batch_free(b);
+}
+
+/* A single one that cannot be stored. */
+static void
+alone(struct batch *b, const struct request *r)
+{
+	struct store_submitted busy = { .status = STORE_OK, .verdict = STORE_BUSY, .why = r->why };
+	struct item *it = b->items[0];
+
+	if (r->status != STORE_REFUSED || !store_error_is_lock(r->sqlstate)) {
+		log_warning("postgres refused a task", log_str("sqlstate", r->sqlstate), log_str("error", r->why));
+		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
+		return;
+	}
+	answer_twins(it, it->fp, &busy);
+	item_answer(it, &busy);
+	item_free(it);
+	batch_free(b);
+}
+
+static void
+stored(struct batch *b, const PGresult *res)
+{
+	int row, i, left = b->n;
+	int *at = mem_zalloc(sizeof(int) * (size_t)(PQntuples(res) + 1));
+	struct id id;
+
+	for (row = 0; row < PQntuples(res); row++) {
+		id = col_id(res, row, SQL_SUBMIT_ID);
+		at[row] = find(b, &id);
+	}
+	for (row = 0; row < PQntuples(res); row++) {
+		i = at[row];
+		wake(b->owner->store, b->items[i]);
+		if (b->items[i]->fn == NULL && !list_empty(&b->items[i]->twins))
+			continue; /* its request is gone with its caller; the twins are told by what was stored */
+		accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT));
+		b->items[i] = NULL;
+		left--;
+	}
+	mem_free(&at);
+	if (left > 0)
+		ask_keys(b);
+	else
+		batch_free(b);
+}
+
+static void
+on_stored(struct request *r)
+{
+	struct batch *b = r->arg;
+
+	MAGIC_CHECK(b, BATCH_MAGIC);
+	if (r->status == STORE_OK)
+		stored(b, r->results[0]);
+	else if (r->action == ACTION_SPLIT && r->status != STORE_FAILED && b->n > 1 && !pool_closing(b->owner->pool))
+		split(b);
+	else if (r->action == ACTION_SPLIT && b->n == 1)
+		alone(b, r);
+	else
+		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
+	request_free(&r);
+}

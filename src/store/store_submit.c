@@ -1,0 +1,204 @@
+/* store_submit.c - submissions come together here.
+ *
+ * A submission waits until its lane has a name and a connection is free; then all that wait leave as one batch (store_batch.c).  So
+ * latency is one commit when idle, and throughput grows by itself under load.  Each has its own deadline: one that passes before it was
+ * sent is FAILED, after that UNSURE, while the batch goes on without anybody to tell.  Logs nothing.  Next: store_batch.c.
+ */
+#include <string.h>
+
+#include "store/store_int.h"
+
+#define SUBMIT_MAGIC 0x5c0a5b17U
+#define SWEEP (50 * CLOCK_MS)
+
+/* --- one submission ----------------------------------------------------------------------------------------------- */
+
+void
+item_free(struct item *it)
+{
+	ASSERT(it->fn == NULL && list_empty(&it->twins));
+	list_remove(&it->node);
+	mem_free(&it);
+}
+
+/* Tells the caller, once. */
+void
+item_answer(struct item *it, struct store_submitted *a)
+{
+	store_submit_fn *fn = it->fn;
+
+	if (fn == NULL)
+		return;
+	it->fn = NULL;
+	list_remove(&it->all);
+	fn(it->arg, a);
+}
+
+void
+item_fail(struct item *it, enum store_status status, const char *why)
+{
+	struct store_submitted a = { .status = status, .why = why };
+	struct list *node;
+
+	while ((node = list_first(&it->twins)) != NULL) {
+		struct item *twin = container_of(node, struct item, node);
+
+		list_remove(node);
+		item_answer(twin, &a);
+		item_free(twin);
+	}
+	item_answer(it, &a);
+}
+
+void
+item_again(struct submitter *u, struct item *it)
+{
+	ASSERT(it->fn != NULL && list_empty(&it->twins));
+	it->sent = false;
+	list_remove(&it->node);
+	list_push(&u->fresh, &it->node);
+	submitter_kick(u);
+}
+
+/* --- the collector -------------------------------------------------------------------------------------------------- */
+
+/* Answers those that are late.  One that waits here is freed as well; one in a batch belongs to the batch. */
+static void
+sweep(struct submitter *u, int64_t now)
+{
+	struct list *pos, *tmp;
+	struct item *it;
+
+	u->next_sweep = now + SWEEP;
+	LIST_FOREACH_SAFE (pos, tmp, &u->all) {
+		it = container_of(pos, struct item, all);
+		if (it->in.deadline > now)
+			continue;
+		if (it->sent) {
+			item_answer(it, &(struct store_submitted){
+					    .status = STORE_UNSURE, .why = "no answer from postgres in time" });
+			continue;
+		}
+		item_answer(it,
+		    &(struct store_submitted){ .status = STORE_FAILED,
+			.why = u->store->trouble[0] != '\0' ? u->store->trouble : "no connection was free in time" });
+		item_free(it);
+	}
+}
+
+/* Those whose lane has a name may join a batch. */
+static void
+name_fresh(struct submitter *u)
+{
+	struct list *pos, *tmp;
+	struct item *it;
+	const char *why;
+
+	LIST_FOREACH_SAFE (pos, tmp, &u->fresh) {
+		it = container_of(pos, struct item, node);
+		it->lane = lane_cache_find(u->lanes, it->in.request, &why);
+		if (it->lane == 0)
+			continue;
+		list_remove(&it->node);
+		if (it->lane < 0) {
+			item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, why);
+			item_free(it);
+			continue;
+		}
+		list_push(&u->collected, &it->node);
+	}
+}
+
+static void
+submitter_run(void *arg)
+{
+	struct submitter *u = arg;
+	int64_t now = clock_now();
+
+	MAGIC_CHECK(u, SUBMIT_MAGIC);
+	u->kicked = false;
+	if (now >= u->next_sweep)
+		sweep(u, now);
+	name_fresh(u);
+	while (u->store->writer != 0 && !list_empty(&u->collected) && pool_idle(u->pool) > 0)
+		if (!batch_begin(u))
+			break;
+	if (!list_empty(&u->all) && !u->kicked)
+		loop_timer_set(u->timer, SWEEP);
+}
+
+void
+submitter_kick(struct submitter *u)
+{
+	if (u->kicked || pool_closing(u->pool))
+		return;
+	u->kicked = true;
+	loop_timer_set(u->timer, 0);
+}
+
+static void
+on_lanes(void *arg)
+{
+	submitter_kick(arg);
+}
+
+struct submitter *
+submitter_new(struct store *s, struct store_pool *pool)
+{
+	struct submitter *u;
+
+	if (pool == NULL)
+		return NULL;
+	u = mem_zalloc(sizeof(*u));
+	u->magic = SUBMIT_MAGIC;
+	u->store = s;
+	u->pool = pool;
+	list_init(&u->fresh);
+	list_init(&u->collected);
+	list_init(&u->all);
+	u->lanes = lane_cache_new(s, pool, on_lanes, u);
+	u->timer = loop_timer_new(s->o.loop, submitter_run, u);
+	pool_on_idle(pool, submitter_run, u);
+	return u;
+}
+
+/* After its pool: what was in a batch has its answer. */
+void
+submitter_free(struct submitter **u)
+{
+	struct list *pos;
+	struct item *it;
+
+	if (*u == NULL)
+		return;
+	while ((pos = list_first(&(*u)->all)) != NULL) {
+		it = container_of(pos, struct item, all);
+		item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, "the store is closing");
+		item_free(it);
+	}
+	lane_cache_free(&(*u)->lanes);
+	loop_timer_free(&(*u)->timer);
+	(*u)->magic = 0;
+	mem_free(u);
+}
+
+void
+store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg)
+{
+	struct submitter *u = s->submitter;
+	struct item *it = mem_zalloc(sizeof(*it));
+
+	ASSERT(u != NULL && fn != NULL);
+	list_init(&it->twins);
+	it->in = *in;
+	it->fn = fn;
+	it->arg = arg;
+	it->arrival = u->arrivals++;
+	/* a key of our own for what has none: repeating the statement then does no harm either */
+	it->digest = in->key.len > 0 ? task_key_digest(in->tenant, in->key) : id_random();
+	it->bucket = in->key.len > 0 ? task_key_bucket(in->tenant, in->key) : it->digest.b[0] & (TASK_BUCKETS - 1);
+	memcpy(it->fp, in->request->fingerprint, sizeof(it->fp));
+	list_push(&u->all, &it->all);
+	list_push(&u->fresh, &it->node);
+	submitter_kick(u);
+}

@@ -1,0 +1,264 @@
+/* store_submit_test.c - one task for each key, whatever happens to the line. */
+#include "log/log.h"
+#include "store_pg.h"
+
+static struct store *store;
+
+struct answer {
+	bool done;
+	int calls;
+	struct store_submitted a;
+	char queue[80], payload[200], why[200], schema[20];
+};
+
+static void
+on_answer(void *arg, const struct store_submitted *a)
+{
+	struct answer *x = arg;
+
+	x->calls++;
+	x->a = *a;
+	snprintf(x->queue, sizeof(x->queue), "%.*s", (int)a->row.queue.len,
+	    a->row.queue.ptr != NULL ? a->row.queue.ptr : "");
+	snprintf(x->payload, sizeof(x->payload), "%.*s", (int)a->row.payload.len,
+	    a->row.payload.ptr != NULL ? a->row.payload.ptr : "");
+	snprintf(x->schema, sizeof(x->schema), "%.*s", (int)a->row.schema_version.len,
+	    a->row.schema_version.ptr != NULL ? a->row.schema_version.ptr : "");
+	snprintf(x->why, sizeof(x->why), "%s", a->why != NULL ? a->why : "");
+	x->done = true;
+}
+
+static struct task_request
+request(const char *type, const char *payload, int priority)
+{
+	struct task_request r = { .task_type = span_of(type),
+		.queue = SPAN("default"),
+		.payload = span_of(payload),
+		.max_attempts = 5,
+		.priority = priority,
+		.schema_version = SPAN("v2"),
+		.nlabels = 1 };
+
+	r.labels[0] = (struct task_label){ SPAN("color"), SPAN("red") };
+	digest_sha256(payload, strlen(payload), r.fingerprint);
+	return r;
+}
+
+static void
+post(const struct task_request *r, const char *key, int64_t wait, struct answer *x)
+{
+	struct store_submission in = { .request = r,
+		.surface = TASK_SURFACE_V1,
+		.tenant = SPAN("t"),
+		.key = span_of(key),
+		.deadline = clock_now() + wait };
+
+	*x = (struct answer){ 0 };
+	store_submit(store, &in, on_answer, x);
+}
+
+static const struct answer *
+submit(const char *type, const char *payload, const char *key)
+{
+	static struct answer x;
+	struct task_request r = request(type, payload, 0);
+
+	post(&r, key, PATIENCE, &x);
+	pg_wait(&x.done);
+	return &x;
+}
+
+static void
+test_keys(void)
+{
+	struct answer first = *submit("sum", "{\"a\":1}", "k1"), x;
+
+	ok(first.a.status == STORE_OK && first.a.verdict == STORE_ACCEPTED, "a new key is accepted");
+	is_str(first.queue, "default", "with its queue");
+	ok(first.a.row.created_at != 0 && first.a.expires_at == first.a.row.created_at + pg_conf.keys.ttl,
+	    "and its times");
+	x = *submit("sum", "{\"a\":1}", "k1");
+	ok(x.a.verdict == STORE_REPLAYED && id_eq(&x.a.row.id, &first.a.row.id), "the same again is a replay");
+	is_int(x.a.row.created_at, first.a.row.created_at, "with the same creation");
+	is_str(x.payload, "{\"a\":1}", "and the same body");
+	ok(x.a.row.nlabels == 1, "its labels");
+	is_str(x.schema, "v2", "and its schema version");
+	x = *submit("sum", "{\"a\":2}", "k1");
+	ok(x.a.verdict == STORE_MISMATCH && id_eq(&x.a.row.id, &first.a.row.id),
+	    "another body is a mismatch and names the first");
+	x = *submit("sum", "{\"a\":1}", NULL);
+	ok(x.a.verdict == STORE_ACCEPTED, "without a key");
+	x = *submit("sum", "{\"a\":1}", NULL);
+	ok(x.a.verdict == STORE_ACCEPTED, "never a replay");
+	is_str(pg_sql("select count(*) from taskq.task"), "3", "three tasks are stored");
+	is_str(pg_sql("select sum(n) from taskq.ready"), "3", "and ready");
+}
+
+#define MANY 700
+
+static void
+test_batch(void)
+{
+	static struct answer x[MANY];
+	static struct task_request r[MANY];
+	static char keys[MANY][16];
+	int i, accepted = 0, replayed = 0, mismatched = 0;
+
+	for (i = 0; i < MANY; i++) {
+		r[i] = request(i % 3 == 0 ? "odd" : "even", i % 100 == 99 ? "[9]" : "[1]", i % 2);
+		snprintf(keys[i], sizeof(keys[i]), "b%d", i % 600);
+		if (i >= 600)
+			r[i] = r[i - 600];
+		if (i == 650)
+			r[i] = request("odd", "[10]", 0);
+		if (i == 7)
+			r[i].run_at = clock_wall() + 3600 * CLOCK_SECOND;
+		post(&r[i], keys[i], PATIENCE, &x[i]);
+	}
+	for (i = 0; i < MANY; i++) {
+		pg_wait(&x[i].done);
+		accepted += x[i].a.status == STORE_OK && x[i].a.verdict == STORE_ACCEPTED;
+		replayed += x[i].a.status == STORE_OK && x[i].a.verdict == STORE_REPLAYED;
+		mismatched += x[i].a.status == STORE_OK && x[i].a.verdict == STORE_MISMATCH;
+		if (x[i].calls != 1)
+			break;
+	}
+	is_int(i, MANY, "each is answered once");
+	is_int(accepted, 600, "one task for each key of a batch");
+	is_int(replayed, 99, "the others of the key are replays");
+	is_int(mismatched, 1, "or a mismatch");
+	is_str(pg_sql("select count(*) from taskq.waiting"), "1", "the delayed one waits");
+	is_str(pg_sql("select sum(r.n) = 602 and max(taskq.pos(hi) - taskq.pos(lo)) < 100 from taskq.ready r"), "t",
+	    "the others are in ranges of at most a hundred");
+	is_str(pg_sql("select count(*) from taskq.task t where 1 <> (select count(*) from taskq.ready r where t.id "
+		      "between r.lo and r.hi "
+		      "and r.lane = t.lane and r.prio = t.prio) and not exists (select from taskq.waiting w where w.id "
+		      "= t.id)"),
+	    "0", "each in exactly one of its lane and priority");
+}
+
+/* Every way to lose the line: the task is stored once, and the caller learns that it is his. */
+static void
+test_cuts(void)
+{
+	static const char modes[] = "aaararra";
+	struct answer x;
+	char key[16];
+	size_t i;
+	int good = 0;
+
+	for (i = 0; modes[i] != '\0'; i++) {
+		snprintf(key, sizeof(key), "c%zu", i);
+		proxy_order(modes[i]);
+		x = *submit("sum", "[3]", key);
+		good += x.a.status == STORE_OK && x.a.verdict == STORE_ACCEPTED;
+	}
+	is_int(good, (int)i, "a cut before or after the commit: accepted, not a replay");
+	is_str(pg_sql("select count(*) from taskq.task where payload = '[3]'"), "8", "and stored once");
+	proxy_order('a');
+	x = *submit("sum", "[3]", NULL);
+	ok(x.a.verdict == STORE_ACCEPTED, "without a key as well");
+	is_str(pg_sql("select count(*) from taskq.task where payload = '[3]'"), "9", "once");
+}
+
+static void
+test_deadlines(void)
+{
+	struct task_request r = request("sum", "[4]", 0);
+	struct answer x;
+
+	proxy_order('h');
+	post(&r, "d1", 300 * CLOCK_MS, &x);
+	pg_wait(&x.done);
+	is_int(x.a.status, STORE_UNSURE, "no answer in time: unsure");
+	proxy_order('n');
+	x = *submit("sum", "[4]", "d1");
+	ok(x.a.status == STORE_OK && x.a.verdict == STORE_REPLAYED, "the same again tells that it was stored");
+}
+
+static void
+test_lock(void)
+{
+	PGconn *other = PQconnectdb(pg_conninfo);
+	struct task_request r = request("sum", "[5]", 0);
+	struct answer x, y, z;
+	struct id digest = task_key_digest(SPAN("t"), SPAN("l1"));
+	char text[ID_TEXT];
+
+	id_format(&digest, text);
+	pg_say(other, "begin");
+	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
+	    task_key_bucket(SPAN("t"), SPAN("l1")), 0, text);
+	post(&r, "l0", PATIENCE, &x);
+	post(&r, "l1", PATIENCE, &y);
+	post(&r, "l2", PATIENCE, &z);
+	pg_wait(&x.done);
+	pg_wait(&y.done);
+	pg_wait(&z.done);
+	ok(x.a.verdict == STORE_ACCEPTED && z.a.verdict == STORE_ACCEPTED, "a locked key does not hold its batch");
+	ok(y.a.status == STORE_OK && y.a.verdict == STORE_BUSY, "and is busy itself");
+	pg_say(other, "rollback");
+	PQfinish(other);
+}
+
+static void
+test_poison(void)
+{
+	struct task_request good = request("sum", "[6]", 0), bad = request("sum", "[6]", 0);
+	struct answer x, y, z;
+
+	bad.max_attempts = 0; /* a CHECK of the table */
+	post(&good, "p0", PATIENCE, &x);
+	post(&bad, "p1", PATIENCE, &y);
+	post(&good, "p2", PATIENCE, &z);
+	pg_wait(&x.done);
+	pg_wait(&y.done);
+	pg_wait(&z.done);
+	ok(x.a.verdict == STORE_ACCEPTED && z.a.verdict == STORE_ACCEPTED, "a poison row does not spoil its batch");
+	is_int(y.a.status, STORE_FAILED, "it alone is refused: %s", y.why);
+}
+
+static void
+test_close(void)
+{
+	struct task_request r = request("sum", "[7]", 0);
+	struct answer x;
+
+	post(&r, "z1", PATIENCE, &x);
+	store_close(&store);
+	is_int(x.calls, 1, "closing answers what is open");
+	is_int(x.a.status, STORE_FAILED, "it was not sent");
+}
+
+int
+main(void)
+{
+	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
+		LOG_FORMAT_LOGFMT };
+	struct store_options o = { .conf = &pg_conf, .node = "n1", .submit_connections = 2 };
+
+	if (log_open(&log) != 0)
+		return 1;
+	pg_begin("submit");
+	is_int(store_migrate(&pg_conf), 0, "migrated");
+	proxy_begin();
+	pg_conf.postgres.conninfo = proxy_conninfo;
+	pg_loop = o.loop = loop_new();
+	store = store_open(&o);
+	is_str(pg_wait_ready(store), NULL, "ready");
+	test_keys();
+	test_batch();
+	test_cuts();
+	test_deadlines();
+	test_lock();
+	test_poison();
+	is_str(pg_sql("select count(*) from taskq.task t where not exists (select from taskq.ready r where t.id "
+		      "between r.lo and r.hi) "
+		      "and not exists (select from taskq.waiting w where w.id = t.id)"),
+	    "0", "no task is nowhere");
+	test_close();
+	proxy_end();
+	loop_free(&pg_loop);
+	pg_drop();
+	return done();
+}

@@ -246,6 +246,9 @@ read_text(struct loading *l, struct reading *r, struct span text)
 static bool
 may_read(struct loading *l, const struct reading *r, int line)
 {
+	l->nfiles++;
+	if (r->parent == NULL)
+		return true;
 	for (const struct reading *up = r->parent; up != NULL; up = up->parent)
 		if (up->dev == r->dev && up->ino == r->ino) {
 			conf_problem(&l->problems, r->parent->source, line,
@@ -255,7 +258,7 @@ may_read(struct loading *l, const struct reading *r, int line)
 	if (r->depth > CONF_DEPTH_MAX)
 		conf_problem(&l->problems, r->parent->source, line,
 		    "includes are nested too deeply, expected at most %d", CONF_DEPTH_MAX);
-	else if (++l->nfiles > CONF_FILES_MAX)
+	else if (l->nfiles > CONF_FILES_MAX)
 		conf_problem(&l->problems, r->parent->source, line, "too many files are included, expected at most %d",
 		    CONF_FILES_MAX);
 	else
@@ -333,6 +336,7 @@ struct conf *
 conf_load(const char *path, struct buf *errors)
 {
 	struct loading l = { conf_new(), { { 0 } }, 0 };
+
 	if (path != NULL)
 		read_file(&l, path, NULL, 0);
 	sort_titled(l.conf);

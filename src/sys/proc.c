@@ -37,7 +37,7 @@ strings_move(char **strings, char *end)
 void
 proc_title_init(int argc, char **argv)
 {
-	char **env;
+	static char **env; /* setenv() may replace it without freeing it */
 	size_t n = 0;
 	char *end;
 

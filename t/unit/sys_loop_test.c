@@ -191,11 +191,13 @@ test_signal(void)
 static void
 test_wake(void)
 {
-	struct wake *w = wake_new();
-	uint32_t ready = wake_lane_ready_count(w, 7);
+	static struct wake *w; /* lives as long as the process, as in the daemon */
+	uint32_t ready;
 	uint64_t n;
 	pid_t child;
 
+	w = wake_new();
+	ready = wake_lane_ready_count(w, 7);
 	wake_worker_hungry(w, 3, true);
 	wake_worker_hungry(w, 100, true);
 	wake_worker_hungry(w, 4, true);

@@ -133,6 +133,7 @@ on_first(void *arg UNUSED)
 	fired_at = clock_now();
 	ok(!loop_timer_is_set(timers[0]), "a timer that fires is not set");
 	loop_timer_clear(timers[1]);
+	loop_timer_set(timers[2], 1500); /* later than the cleared one would have been */
 	loop_timer_free(&timers[0]);
 }
 
@@ -158,7 +159,6 @@ test_timers(void)
 	timers[0] = loop_timer_new(loop, on_first, NULL);
 	timers[1] = loop_timer_new(loop, on_second, NULL);
 	timers[2] = loop_timer_new(loop, on_third, NULL);
-	loop_timer_set(timers[2], 1500);
 	loop_timer_set(timers[0], 60 * CLOCK_SECOND);
 	loop_timer_set(timers[0], 700);
 	loop_timer_set(timers[1], 1400);

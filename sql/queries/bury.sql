@@ -38,6 +38,6 @@ select r.id, r.lease_id, r.bucket, r.lane, r.prio, r.run + 1, r.attempts + r.cha
 	coalesce(a.payload, t.payload)
 from r
 join i on i.id = r.id
-join taskq.task t on t.id = r.id
-left join taskq.amend a on a.id = r.id
+cross join lateral (select t.* from taskq.task t where t.id = r.id limit 1) t
+left join lateral (select a.* from taskq.amend a where a.id = r.id limit 1) a on true
 returning id

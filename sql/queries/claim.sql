@@ -55,8 +55,12 @@ l as (
 select s.lo, s.cut, s.lane, s.run, s.attempts, s.crashes, s.lost, s.since, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
 	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code
 from s
-left join taskq.task t on t.id >= s.lo and t.id <= s.cut and t.lane = s.lane
-left join taskq.amend a on a.id = case when s.amended then t.id end
+left join lateral (
+	select t.* from taskq.task t where t.id >= s.lo and t.id <= s.cut and t.lane = s.lane offset 0
+) t on true
+left join lateral (
+	select a.max_attempts, a.payload from taskq.amend a where a.id = case when s.amended then t.id end limit 1
+) a on true
 left join lateral (
 	select x.class, x.code from taskq.tried x where x.id = case when s.run > 0 then t.id end order by x.at desc limit 1
 ) e on true

@@ -7,9 +7,12 @@
 select s.lo, s.hi, s.lane, s.run, s.attempts, s.crashes, s.lost, s.at, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
 	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code
 from taskq.lease s
-left join taskq.task t on t.id >= s.lo and t.id <= s.hi and t.lane = s.lane
-	and not exists (select from taskq.done d where d.id = t.id)
-left join taskq.amend a on a.id = case when s.amended then t.id end
+left join lateral (
+	select t.* from taskq.task t where t.id >= s.lo and t.id <= s.hi and t.lane = s.lane and not exists (select from taskq.done d where d.id = t.id) offset 0
+) t on true
+left join lateral (
+	select a.max_attempts, a.payload from taskq.amend a where a.id = case when s.amended then t.id end limit 1
+) a on true
 left join lateral (
 	select x.class, x.code from taskq.tried x where x.id = case when s.run > 0 then t.id end order by x.at desc limit 1
 ) e on true

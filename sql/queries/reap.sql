@@ -12,7 +12,9 @@ with g as materialized (
 f as materialized (
 	select g.*, t.id, taskq.pos(t.id) - row_number() over (partition by g.lo, g.lease_id order by t.id) island
 	from g
-	join taskq.task t on t.id >= g.lo and t.id <= g.hi and t.lane = g.lane
+	cross join lateral (
+		select t.id from taskq.task t where t.id >= g.lo and t.id <= g.hi and t.lane = g.lane offset 0
+	) t
 	where not exists (select from taskq.done d where d.id = t.id)
 	and not exists (select from taskq.tried r where r.id = t.id and r.lease_id = g.lease_id)
 ),

@@ -9,6 +9,8 @@ select 1 from (select
 	set_config('plan_cache_mode', 'force_generic_plan', false),
 	set_config('enable_seqscan', 'off', false),
 	set_config('enable_mergejoin', 'off', false),
+	set_config('enable_hashjoin', 'off', false),
+	set_config('enable_bitmapscan', 'off', false),
 	set_config('statement_timeout', $1::text, false),
 	set_config('lock_timeout', $2::text, false),
 	set_config('idle_in_transaction_session_timeout', $1::text, false)

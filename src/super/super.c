@@ -46,6 +46,7 @@ super_set_state(struct super *s, enum super_state state, const char *why)
 	s->procs_changed = true;
 	proc_title_set("taskqd: supervisor (%s)", super_words[state]);
 	notify_send("STATUS=%s", super_words[state]);
+	stats_doing(super_words[state]);
 }
 
 /* --- wait ------------------------------------------------------------------------------------------------------------ */
@@ -246,18 +247,25 @@ super_maintain(struct super *s)
 		super_fill(s, s->fresh);
 }
 
+/* Whoever waits for us finds the files as they should be. */
+static void
+super_came_up(struct super *s)
+{
+	super_set_state(s, SUPER_RUN, "all processes are ready");
+	s->was_ready = true;
+	super_procs_write(s);
+	notify_send("READY=1");
+	super_daemon_up(s, 0);
+	super_daemon_hush(s, s->serving->conf);
+}
+
 static void
 super_report(struct super *s)
 {
 	int64_t now = clock_now();
 
-	if (s->state == SUPER_START && super_generation_ready(s, s->serving)) {
-		super_set_state(s, SUPER_RUN, "all processes are ready");
-		s->was_ready = true;
-		notify_send("READY=1");
-		super_daemon_up(s, 0);
-		super_daemon_hush(s, s->serving->conf);
-	}
+	if (s->state == SUPER_START && super_generation_ready(s, s->serving))
+		super_came_up(s);
 	if (s->up_until != 0 && now >= s->up_until) {
 		log_error("not all processes came up in time, still trying");
 		super_daemon_up(s, EX_TEMPFAIL);
@@ -268,6 +276,7 @@ super_report(struct super *s)
 	}
 	if (s->procs_changed)
 		super_procs_write(s);
+	stats_heartbeat();
 }
 
 static bool

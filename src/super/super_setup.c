@@ -292,6 +292,7 @@ super_setup_shared(struct super *s)
 	if (s->stats == NULL)
 		super_fatal(s, EX_CANTCREAT, "could not make \"%s\": %s", buf_cstr(&path), strerror(errno));
 	buf_free(&path);
+	stats_attach(s->stats, 0);
 	super_setup_routes(s);
 	s->wake = wake_new();
 	if (pipe2(s->gone_pipe, O_NONBLOCK | O_CLOEXEC) != 0 || pipe2(s->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)

@@ -166,6 +166,7 @@ sub role_pid {
 
 # { pid => start time } of all processes below the supervisor; gone(that) is true when none of them lives.
 sub tree { my ($self) = @_; return descendants($self->pid) }
+sub tree_of { my (undef, $pid) = @_; return descendants($pid) }
 
 sub gone {
 	my (undef, $tree) = @_;

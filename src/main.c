@@ -12,8 +12,11 @@
 
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "http/http.h"
 #include "log/log.h"
+#include "role/role.h"
 #include "store/store.h"
+#include "super/super.h"
 #include "sys/proc.h"
 
 enum verb {
@@ -219,6 +222,42 @@ do_conf_verb(const struct command *cmd, const struct conf *c)
 	}
 }
 
+static int
+count_one(const struct conf *c UNUSED)
+{
+	return 1;
+}
+
+static int
+count_acceptors(const struct conf *c)
+{
+	return c->acceptors;
+}
+
+/* Takes the configuration. */
+static int
+run_daemon(const struct command *cmd, struct conf **c)
+{
+	static const struct super_role roles[] = {
+		{ "launcher", role_launcher, count_one, .stop_order = 3, .keeps_root = true },
+		{ "acceptor", role_acceptor, count_acceptors, .stop_order = 1, .listens = true },
+	};
+	struct super_options o = {
+		.conf_path = cmd->conf_path,
+		.conf = *c,
+		.roles = roles,
+		.nroles = ARRAY_LEN(roles),
+		.daemonize = cmd->daemonize,
+		.routes = api_route_names(),
+	};
+	int code = open_log(*c, (*c)->log.target);
+
+	if (code != 0)
+		return code;
+	*c = NULL;
+	return super_run(&o);
+}
+
 /* Output that a full disk or a closed pipe swallowed is a failure. */
 static int
 finish_output(int code)
@@ -252,7 +291,7 @@ main(int argc, char **argv)
 		return EX_CONFIG;
 	code = do_conf_verb(&cmd, conf);
 	if (code < 0)
-		code = open_log(conf, conf->log.target);
+		code = run_daemon(&cmd, &conf);
 	conf_free(&conf);
 	return finish_output(code);
 }

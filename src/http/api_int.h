@@ -1,0 +1,68 @@
+/* api_int.h - what the files of the endpoints share.
+ *
+ * A handler reads the request, asks admit or the store, and answers exactly once.  Both surfaces have the same handlers for the same
+ * deeds; how each says no stands in its struct api_surface (api_v1.c, api_compat.c), and nowhere else.
+ */
+#ifndef HTTP_API_INT_H
+#define HTTP_API_INT_H
+
+#include "admit/admit.h"
+#include "http/http.h"
+
+#define API_MAGIC 0x41706931u
+#define API_CALL_MAGIC 0x41706332u
+#define API_RETRY_AFTER 2 /* seconds: the database is usually back by then, or for longer away */
+
+struct api {
+	unsigned magic;
+	struct loop *loop;
+	const struct conf *conf;
+	struct store *store;
+	const bool *draining;
+};
+
+/* A request on its way through the store; in the request's arena, so gone with the answer. */
+struct api_call {
+	unsigned magic;
+	struct api *api;
+	struct http_request *r;
+	const struct api_surface *surface;
+	struct id id;     /* of the path */
+	const char *verb; /* "retry", "cancel": for a refusal */
+};
+
+/* How a surface speaks.  Each function answers the request. */
+struct api_surface {
+	enum task_surface number;
+	const char *tasks; /* path of the collection: "/v1/tasks" */
+	void (*invalid)(struct api_call *c, const struct admit_answer *a);
+	void (*conflict)(struct api_call *c, const struct admit_answer *a);
+	void (*bad_id)(struct api_call *c, struct span text);
+	void (*not_found)(struct api_call *c);
+	void (*wrong_state)(struct api_call *c, const struct task_row *row);
+};
+extern const struct api_surface api_surface_v1;
+extern const struct api_surface api_surface_compat;
+
+struct api *api_of(void *app) MUSTCHECK; /* a handler's `app`, checked; api.c */
+
+/* --- api_call.c ----------------------------------------------------------------------------------------------------------------- */
+
+struct api_call *api_call_new(void *app, struct http_request *r) MUSTCHECK;
+struct api_call *api_call_of(void *arg) MUSTCHECK; /* a callback's argument, checked */
+/* The task as it is now. */
+void api_reply_task(struct api_call *c, const struct task_row *row);
+/* 503: the store could not; `unknown` when it may have done what was asked. */
+void api_reply_later(struct http_request *r, bool unknown);
+/* A time as text in the request's arena. */
+const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
+const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;
+/* Decimal digits only, min..max; false when it is something else. */
+bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
+
+/* --- the handlers ------------------------------------------------------------------------------------------------------------- */
+
+#define ROUTE(method, path, function, flags) void function(void *app, struct http_request *r);
+#include "http/routes.def"
+
+#endif

@@ -1,0 +1,101 @@
+/* role_acceptor.c - the process that listens: HTTP in http/, verdicts in admit/, rows in store/.
+ *
+ * It answers from its first moment, also while Postgres is away: /readyz says what is missing.  A drain takes no more connections and
+ * lets every request that is in flight have its answer.
+ */
+#include <sysexits.h>
+
+#include "http/http.h"
+#include "log/log.h"
+#include "store/store.h"
+
+#include "role/role.h"
+
+struct acceptor {
+	struct role *role;
+	struct store *store;
+	struct api *api;
+	struct http_server *server;
+	bool draining;
+};
+
+static void
+acceptor_drained(void *arg)
+{
+	struct acceptor *a = arg;
+
+	role_done(a->role, EX_OK);
+}
+
+static void
+acceptor_drain(void *arg)
+{
+	struct acceptor *a = arg;
+
+	a->draining = true;
+	http_server_drain(a->server);
+}
+
+/* Whoever still waits has a key and may ask again. */
+static void
+acceptor_now(void *arg)
+{
+	struct acceptor *a = arg;
+
+	log_notice("closing connections", log_int("open", http_server_open(a->server)));
+	role_done(a->role, EX_OK);
+}
+
+static struct store *
+open_store(const struct super_child *me, struct loop *loop)
+{
+	struct store_options o = {
+		.loop = loop,
+		.conf = me->conf,
+		.wake = me->wake,
+		.node = role_node(me->conf),
+		.boot = me->boot,
+		.submit_connections = me->conf->postgres.submit_connections,
+		.read_connections = me->conf->postgres.read_connections,
+	};
+
+	return store_open(&o);
+}
+
+static struct http_server *
+open_server(const struct super_child *me, struct loop *loop, struct acceptor *a)
+{
+	struct http_options o = {
+		.loop = loop,
+		.conf = me->conf,
+		.listeners = me->listeners,
+		.nlisteners = me->nlisteners,
+		.routes = api_routes,
+		.nroutes = api_nroutes,
+		.app = a->api,
+		.drained = acceptor_drained,
+		.arg = a,
+	};
+
+	return http_server_new(&o);
+}
+
+int
+role_acceptor(const struct super_child *me)
+{
+	static const struct role_ops ops = { .name = "acceptor", .drain = acceptor_drain, .now = acceptor_now };
+	struct acceptor a = { NULL };
+	struct api_options ao = { .conf = me->conf, .draining = &a.draining };
+	int code;
+
+	a.role = role_begin(me, &ops, &a);
+	ao.loop = role_loop(a.role);
+	a.store = ao.store = open_store(me, ao.loop);
+	a.api = api_new(&ao);
+	a.server = open_server(me, ao.loop, &a);
+	code = role_run(a.role);
+	http_server_free(&a.server); /* answers that come from here on are dropped */
+	store_close(&a.store);
+	api_free(&a.api);
+	return code;
+}

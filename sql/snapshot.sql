@@ -1,0 +1,364 @@
+-- snapshot.sql: the schema that the migrations make; t/1310-snapshot.t compares and, with UPDATE=1, writes it.
+
+CREATE SCHEMA taskq;
+
+CREATE FUNCTION taskq.at(uuid, integer) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$select encode(set_byte(set_byte(uuid_send($1), 14, $2 / 256), 15, $2 % 256), 'hex')::uuid$_$;
+
+CREATE FUNCTION taskq.batch(uuid) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$select substr(uuid_send($1), 1, 14)$_$;
+
+CREATE FUNCTION taskq.floor(timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$select (lpad(to_hex(floor(extract(epoch from $1) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid$_$;
+
+CREATE FUNCTION taskq.partitions_make(day date, days integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+	parent text;
+	part text;
+	lo uuid;
+	hi uuid;
+	made integer := 0;
+begin
+	-- one maker at a time, also when two nodes start at once
+	perform pg_advisory_xact_lock(hashtext('taskq.partitions_make'));
+	for i in 0 .. days - 1 loop
+		lo := taskq.floor((day + i)::timestamp at time zone 'UTC');
+		hi := taskq.floor((day + i + 1)::timestamp at time zone 'UTC');
+		foreach parent in array array['task', 'done', 'tried'] loop
+			part := parent || '_' || to_char(day + i, 'YYYYMMDD');
+			continue when to_regclass('taskq.' || part) is not null;
+			execute format('create table taskq.%I (like taskq.%I including all)', part, parent);
+			execute format('alter table taskq.%I add constraint bounds check (id >= %L and id < %L)', part, lo, hi);
+			execute format('alter table taskq.%I attach partition taskq.%I for values from (%L) to (%L)', parent, part, lo, hi);
+			execute format('alter table taskq.%I drop constraint bounds', part);
+			made := made + 1;
+		end loop;
+	end loop;
+	return made;
+end $$;
+
+CREATE FUNCTION taskq.pos(uuid) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$select get_byte(uuid_send($1), 14) * 256 + get_byte(uuid_send($1), 15)$_$;
+
+CREATE TABLE taskq.amend (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    version smallint NOT NULL,
+    max_attempts smallint,
+    payload bytea
+);
+
+COMMENT ON TABLE taskq.amend IS 'what a retry by hand changes: stands beside the task, never in it';
+
+CREATE TABLE taskq.dead (
+    id uuid NOT NULL,
+    lease_id bigint NOT NULL,
+    bucket smallint NOT NULL,
+    lane integer NOT NULL,
+    prio smallint NOT NULL,
+    run smallint NOT NULL,
+    attempts smallint NOT NULL,
+    crashes smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    reason text NOT NULL,
+    class smallint,
+    code text,
+    message text,
+    exit integer,
+    created_at timestamp with time zone NOT NULL,
+    died_at timestamp with time zone DEFAULT now() NOT NULL,
+    options bytea,
+    payload bytea NOT NULL,
+    resolution smallint,
+    resolved_at timestamp with time zone,
+    CONSTRAINT dead_resolution CHECK ((resolution = 1)),
+    CONSTRAINT dead_resolved CHECK (((resolution IS NULL) = (resolved_at IS NULL)))
+);
+
+COMMENT ON COLUMN taskq.dead.resolution IS 'null: open; 1 retried by hand';
+
+CREATE TABLE taskq.done (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    lease_id bigint,
+    lane integer NOT NULL,
+    status smallint NOT NULL,
+    run smallint NOT NULL,
+    attempts smallint NOT NULL,
+    crashes smallint NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    result bytea,
+    CONSTRAINT done_fenced CHECK (((status = 3) OR (lease_id IS NOT NULL))),
+    CONSTRAINT done_status CHECK ((status = ANY (ARRAY[1, 2, 3])))
+)
+PARTITION BY RANGE (id);
+
+COMMENT ON COLUMN taskq.done.status IS '1 succeeded, 2 failed, 3 cancelled';
+
+CREATE TABLE taskq.idem (
+    digest uuid NOT NULL,
+    bucket smallint NOT NULL,
+    fp bytea NOT NULL,
+    task_id uuid NOT NULL,
+    surface smallint NOT NULL,
+    version smallint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idem_fp_check CHECK ((octet_length(fp) = 32))
+);
+
+COMMENT ON TABLE taskq.idem IS 'one row per idempotency key; the kept answer follows from surface, version and the task row';
+
+CREATE TABLE taskq.kind (
+    id integer NOT NULL,
+    name text NOT NULL,
+    paused boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE taskq.kind ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.kind_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE taskq.lane (
+    id integer NOT NULL,
+    queue_id integer NOT NULL,
+    kind_id integer NOT NULL,
+    grp text DEFAULT ''::text NOT NULL
+);
+
+COMMENT ON TABLE taskq.lane IS 'queue, task type and group together: what a range belongs to, because a range cannot skip its middle';
+
+ALTER TABLE taskq.lane ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.lane_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE taskq.lease (
+    lo uuid NOT NULL,
+    lease_id bigint NOT NULL,
+    bucket smallint NOT NULL,
+    hi uuid NOT NULL,
+    lane integer NOT NULL,
+    prio smallint NOT NULL,
+    worker integer NOT NULL,
+    run smallint NOT NULL,
+    attempts smallint NOT NULL,
+    crashes smallint NOT NULL,
+    lost smallint NOT NULL,
+    amended boolean NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT lease_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT lease_crashes_check CHECK ((crashes >= 0)),
+    CONSTRAINT lease_lost_check CHECK ((lost >= 0)),
+    CONSTRAINT lease_one_batch CHECK ((taskq.batch(lo) = taskq.batch(hi))),
+    CONSTRAINT lease_order CHECK ((lo <= hi)),
+    CONSTRAINT lease_run_check CHECK ((run >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
+
+CREATE TABLE taskq.migration (
+    number integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE taskq.queue (
+    id integer NOT NULL,
+    name text NOT NULL,
+    paused boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE taskq.queue ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.queue_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE taskq.ready (
+    lane integer NOT NULL,
+    prio smallint NOT NULL,
+    start uuid NOT NULL,
+    rid bigint DEFAULT 0 NOT NULL,
+    bucket smallint NOT NULL,
+    lo uuid NOT NULL,
+    hi uuid NOT NULL,
+    n integer NOT NULL,
+    run smallint DEFAULT 0 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    crashes smallint DEFAULT 0 NOT NULL,
+    lost smallint DEFAULT 0 NOT NULL,
+    amended boolean DEFAULT false NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ready_amended_alone CHECK (((NOT amended) OR (lo = hi))),
+    CONSTRAINT ready_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT ready_crashes_check CHECK ((crashes >= 0)),
+    CONSTRAINT ready_lost_check CHECK ((lost >= 0)),
+    CONSTRAINT ready_one_batch CHECK (((taskq.batch(lo) = taskq.batch(hi)) AND (taskq.batch(start) = taskq.batch(lo)))),
+    CONSTRAINT ready_order CHECK (((start <= lo) AND (lo <= hi))),
+    CONSTRAINT ready_run_check CHECK ((run >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON COLUMN taskq.ready.start IS 'where the range began: the key; lo moves up as tasks are claimed, and is in no index';
+
+CREATE TABLE taskq.task (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    lane integer NOT NULL,
+    prio smallint NOT NULL,
+    max_attempts smallint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    run_at timestamp with time zone,
+    options bytea,
+    payload bytea NOT NULL,
+    CONSTRAINT task_max_attempts_check CHECK ((max_attempts >= 1))
+)
+PARTITION BY RANGE (id);
+
+CREATE TABLE taskq.tried (
+    id uuid NOT NULL,
+    lease_id bigint NOT NULL,
+    bucket smallint NOT NULL,
+    why smallint NOT NULL,
+    run smallint NOT NULL,
+    worker integer NOT NULL,
+    started_at timestamp with time zone,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    class smallint,
+    code text,
+    message text,
+    exit integer,
+    CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3])))
+)
+PARTITION BY RANGE (id);
+
+COMMENT ON TABLE taskq.tried IS 'one row per exit of a task from a lease without a done row';
+
+COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived';
+
+CREATE TABLE taskq.waiting (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    lane integer NOT NULL,
+    prio smallint NOT NULL,
+    run smallint DEFAULT 0 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    crashes smallint DEFAULT 0 NOT NULL,
+    lost smallint DEFAULT 0 NOT NULL,
+    amended boolean DEFAULT false NOT NULL,
+    why smallint NOT NULL,
+    CONSTRAINT waiting_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT waiting_crashes_check CHECK ((crashes >= 0)),
+    CONSTRAINT waiting_lost_check CHECK ((lost >= 0)),
+    CONSTRAINT waiting_run_check CHECK ((run >= 0)),
+    CONSTRAINT waiting_why CHECK ((why = ANY (ARRAY[1, 2])))
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
+
+COMMENT ON COLUMN taskq.waiting.why IS '1 delay: submitted for later, 2 retry';
+
+CREATE TABLE taskq.worker (
+    inc integer NOT NULL,
+    node text NOT NULL,
+    boot uuid NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
+
+COMMENT ON TABLE taskq.worker IS 'one row per life of a worker process; its leases live and die with it';
+
+CREATE SEQUENCE taskq.writer
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 1073741823
+    CACHE 1;
+
+COMMENT ON SEQUENCE taskq.writer IS 'identity of a process life: part of its task ids and lease ids, never reused';
+
+ALTER TABLE ONLY taskq.amend
+    ADD CONSTRAINT amend_pkey PRIMARY KEY (id, bucket);
+
+ALTER TABLE ONLY taskq.dead
+    ADD CONSTRAINT dead_pkey PRIMARY KEY (id, lease_id, bucket);
+
+ALTER TABLE ONLY taskq.done
+    ADD CONSTRAINT done_pkey PRIMARY KEY (id, bucket);
+
+ALTER TABLE ONLY taskq.idem
+    ADD CONSTRAINT idem_pkey PRIMARY KEY (digest, bucket);
+
+ALTER TABLE ONLY taskq.kind
+    ADD CONSTRAINT kind_name_key UNIQUE (name);
+
+ALTER TABLE ONLY taskq.kind
+    ADD CONSTRAINT kind_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.lane
+    ADD CONSTRAINT lane_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.lane
+    ADD CONSTRAINT lane_queue_id_kind_id_grp_key UNIQUE (queue_id, kind_id, grp);
+
+ALTER TABLE ONLY taskq.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (lo, lease_id, bucket);
+
+ALTER TABLE ONLY taskq.migration
+    ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY taskq.queue
+    ADD CONSTRAINT queue_name_key UNIQUE (name);
+
+ALTER TABLE ONLY taskq.queue
+    ADD CONSTRAINT queue_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.ready
+    ADD CONSTRAINT ready_pkey PRIMARY KEY (lane, prio, start, rid, bucket);
+
+ALTER TABLE ONLY taskq.task
+    ADD CONSTRAINT task_pkey PRIMARY KEY (id, bucket);
+
+ALTER TABLE ONLY taskq.tried
+    ADD CONSTRAINT tried_pkey PRIMARY KEY (id, lease_id, bucket);
+
+ALTER TABLE ONLY taskq.waiting
+    ADD CONSTRAINT waiting_pkey PRIMARY KEY (id, bucket);
+
+ALTER TABLE ONLY taskq.worker
+    ADD CONSTRAINT worker_pkey PRIMARY KEY (inc);
+
+CREATE UNIQUE INDEX dead_open ON taskq.dead USING btree (id, bucket) WHERE (resolution IS NULL);
+
+CREATE INDEX idem_expires ON taskq.idem USING brin (expires_at);
+
+CREATE INDEX lease_worker ON taskq.lease USING btree (worker);
+
+CREATE INDEX waiting_due ON taskq.waiting USING btree (due_at);
+
+ALTER TABLE ONLY taskq.lane
+    ADD CONSTRAINT lane_kind_id_fkey FOREIGN KEY (kind_id) REFERENCES taskq.kind(id);
+
+ALTER TABLE ONLY taskq.lane
+    ADD CONSTRAINT lane_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES taskq.queue(id);
+

@@ -196,7 +196,7 @@ static const char *const commands[COMMANDS] = {
 		   "echo other >&2; exit 9",
 	[NOISY] = "yes",
 	[SEGV] = "kill -SEGV $$",
-	[HANG] = "sleep 3600",
+	[HANG] = "exec sleep 3600",
 	[STUBBORN] = "trap '' TERM; : > $MARK; while :; do sleep 3600; done",
 	[DEAF] = "exec <&-; echo '{}'",
 	[CLOSED] = "echo 5; exec >&- 2>&-; sleep 0.1; exit 0",

@@ -173,11 +173,11 @@ open_log(const struct conf *c, const char *target)
 
 	if (error == 0)
 		return 0;
-	fprintf(stderr, "taskqd: could not open \"%s\": %s\n", target, strerror(error));
+	fprintf(stderr, "taskqd: could not open log \"%s\": %s\n", target, strerror(error));
 	return EX_CANTCREAT;
 }
 
-/* Verbs that need no configuration.  -1: another one. */
+/* Verbs that need no configuration; -1: another one. */
 static int
 do_plain_verb(const struct command *cmd)
 {
@@ -199,7 +199,7 @@ do_plain_verb(const struct command *cmd)
 	}
 }
 
-/* Verbs that read the configuration and end.  -1: another one. */
+/* Verbs that read the configuration and end. */
 static int
 do_conf_verb(const struct command *cmd, const struct conf *c)
 {
@@ -218,14 +218,8 @@ do_conf_verb(const struct command *cmd, const struct conf *c)
 		code = open_log(c, "stderr");
 		return code != 0 ? code : store_migrate(c);
 	default:
-		return -1;
+		UNREACHABLE("a verb that is done elsewhere");
 	}
-}
-
-static int
-count_one(const struct conf *c UNUSED)
-{
-	return 1;
 }
 
 static int
@@ -234,28 +228,38 @@ count_acceptors(const struct conf *c)
 	return c->acceptors;
 }
 
+static int
+count_one(const struct conf *c UNUSED)
+{
+	return 1;
+}
+
+/* Started from the top, so that workers find their launcher.  A drain goes up: nobody new, then no more runs, then nothing brought
+ * forward; the launcher last, because it ends the handlers of the others. */
+static const struct super_role roles[] = {
+	{ .name = "launcher", .run = role_launcher, .count = count_one, .stop_order = 4, .keeps_root = true },
+	{ .name = "acceptor", .run = role_acceptor, .count = count_acceptors, .stop_order = 1, .listens = true },
+};
+
 /* Takes the configuration. */
 static int
-run_daemon(const struct command *cmd, struct conf **c)
+run_daemon(const struct command *cmd, struct conf *c)
 {
-	static const struct super_role roles[] = {
-		{ "launcher", role_launcher, count_one, .stop_order = 3, .keeps_root = true },
-		{ "acceptor", role_acceptor, count_acceptors, .stop_order = 1, .listens = true },
-	};
-	struct super_options o = {
+	struct super_options options = {
 		.conf_path = cmd->conf_path,
-		.conf = *c,
+		.conf = c,
 		.roles = roles,
 		.nroles = ARRAY_LEN(roles),
 		.daemonize = cmd->daemonize,
 		.routes = api_route_names(),
 	};
-	int code = open_log(*c, (*c)->log.target);
+	int code = open_log(c, c->log.target);
 
-	if (code != 0)
-		return code;
-	*c = NULL;
-	return super_run(&o);
+	if (cmd->daemonize && strcmp(c->log.target, "stderr") == 0)
+		fputs("taskqd: log.target is stderr, which nobody reads in the background; syslog or a path would be "
+		      "kept\n",
+		    stderr);
+	return code != 0 ? code : super_run(&options);
 }
 
 /* Output that a full disk or a closed pipe swallowed is a failure. */
@@ -289,9 +293,9 @@ main(int argc, char **argv)
 	conf = load_conf(&cmd);
 	if (conf == NULL)
 		return EX_CONFIG;
+	if (cmd.verb == VERB_RUN)
+		return run_daemon(&cmd, conf);
 	code = do_conf_verb(&cmd, conf);
-	if (code < 0)
-		code = run_daemon(&cmd, &conf);
 	conf_free(&conf);
 	return finish_output(code);
 }

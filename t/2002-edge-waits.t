@@ -207,6 +207,18 @@ subtest 'drain with nothing to do' => sub {
 	is($toy->child->wait(20), 0, 'ends at once');
 };
 
+subtest 'drain while a handler works for a client that left' => sub {
+	my $toy = Taskq::Toy->start;
+	my $c = $toy->connect;
+	$c->send_request('GET', '/hold');
+	wait_for(sub { $toy->count->{held} == 1 }, 20, 'the held request');
+	setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
+	$c->close;
+	$toy->child->signal('TERM');
+	is($toy->child->wait(20), 0, 'ends; the late answer, after the server is gone, does no harm');
+	like($toy->out, qr/^drained 1$/m, 'without waiting for it');
+};
+
 subtest 'more clients than descriptors' => sub {
 	my $toy = Taskq::Toy->start(nofile => 24, http => { idle_timeout => $long });
 	my @c = map { $toy->connect } 1 .. 40; # the backlog takes those that the server cannot

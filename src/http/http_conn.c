@@ -62,10 +62,11 @@ let_go(struct http_request *r)
 void
 http_conn_close(struct http_conn *c)
 {
-	struct http_server *s = c->s;
+	struct http_server *s;
 	struct list *node;
 
 	MAGIC_CHECK(c, HTTP_CONN_MAGIC);
+	s = c->s;
 	if (c->current != NULL && c->current->state == HTTP_REQUEST_HEAD)
 		let_go(c->current);
 	while ((node = list_first(&c->queue)) != NULL)

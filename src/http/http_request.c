@@ -69,9 +69,10 @@ request_reset(struct http_request *r)
 void
 http_request_release(struct http_request *r)
 {
-	struct http_server *s = r->s;
+	struct http_server *s;
 
 	MAGIC_CHECK(r, HTTP_REQUEST_MAGIC);
+	s = r->s;
 	list_remove(&r->node);
 	r->magic = 0;
 	r->c = NULL;

@@ -322,10 +322,11 @@ super_turn(struct super *s)
 int
 super_run(const struct super_options *o)
 {
-	struct super s = { .o = o };
+	static struct super s; /* one per process, and as long as it lives */
 	int code;
 
-	ASSERT(o->nroles <= SUPER_ROLES);
+	ASSERT(s.o == NULL && o->nroles <= SUPER_ROLES);
+	s.o = o;
 	super_setup(&s);
 	super_set_state(&s, SUPER_START, NULL);
 	log_notice("taskqd starts", log_int("pid", s.pid), log_id("boot", &s.boot), log_str("conf", s.conf_path));

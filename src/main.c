@@ -234,10 +234,11 @@ count_one(const struct conf *c UNUSED)
 	return 1;
 }
 
-/* Started from the top, so that workers find their launcher.  A drain goes up: nobody new, then no more runs, then nothing brought
- * forward; the launcher last, because it ends the handlers of the others. */
+/* Started from the top, so that workers find their launcher.  A drain goes up: acceptors and workers (1) together, for their
+ * deadlines are one; the keeper (2) when no worker can leave it anything to take back; the launcher (3) last, because it ends the
+ * handlers of the others. */
 static const struct super_role roles[] = {
-	{ .name = "launcher", .run = role_launcher, .count = count_one, .stop_order = 4, .keeps_root = true },
+	{ .name = "launcher", .run = role_launcher, .count = count_one, .stop_order = 3, .keeps_root = true },
 	{ .name = "acceptor", .run = role_acceptor, .count = count_acceptors, .stop_order = 1, .listens = true },
 };
 

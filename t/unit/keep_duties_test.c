@@ -1,4 +1,4 @@
-/* keep_duties_test - the keeper: releases first, one duty at a time, sooner when something is found, later when not, again when it
+/* keep_duties_test.c - the keeper: releases first, one duty at a time, sooner when something is found, later when not, again when it
  * fails. */
 #include <fcntl.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* run_exec_test - the kinds of work: builtin ones, and commands by way of a launcher. */
+/* run_exec_test.c - the kinds of work: builtin ones, and commands by way of a launcher. */
 #include <string.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-/* run_machine_test - claims, limits, give-backs, loss and drain of the machine, over a store in memory. */
+/* run_machine_test.c - claims, limits, give-backs, loss and drain of the machine, over a store in memory. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>

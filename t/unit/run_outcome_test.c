@@ -1,4 +1,4 @@
-/* run_outcome_test - what becomes of a task, row by row. */
+/* run_outcome_test.c - what becomes of a task, row by row. */
 #include <string.h>
 
 #include "base/clock.h"

@@ -216,6 +216,15 @@ task_prepare(struct run_task *t)
 	put_be64(x->fence.b + 8, (uint64_t)store_worker_inc(r->o.store));
 }
 
+/* From the moment it became ready, for the first time or again. */
+static void
+task_waited(const struct run_task *t)
+{
+	double waited = (double)(t->started_db - t->row.updated_at) / (double)CLOCK_SECOND;
+
+	stats_waited(stats_series(t->row.queue, t->row.task_type), waited > 0 ? waited : 0);
+}
+
 /* False when it must wait. */
 static bool
 task_start(struct run_task *t)
@@ -226,12 +235,7 @@ task_start(struct run_task *t)
 	begin = exec_start(&t->exec);
 	if (begin == EXEC_LATER)
 		return false;
-	if (t->history.run == 0) {
-		int64_t due = t->row.run_at > t->row.created_at ? t->row.run_at : t->row.created_at;
-		double waited = (double)(t->started_db - due) / (double)CLOCK_SECOND;
-
-		stats_waited(stats_series(t->row.queue, t->row.task_type), waited > 0 ? waited : 0);
-	}
+	task_waited(t);
 	run_task_move(t, RUN_RUNNING);
 	if (begin == EXEC_ENDED) {
 		task_over(t);
@@ -308,7 +312,18 @@ task_new(struct run *r, const struct store_claimed *c)
 	return t;
 }
 
-/* No handler anywhere in this configuration: dead at once, counted as its attempt. */
+/* Dead without a start. */
+static void
+task_bury(struct run_task *t, enum task_class class, const char *code, const char *message)
+{
+	t->exec.arena = t->arena;
+	exec_fail(&t->exec, class, code, span_of(message));
+	t->exec.end.retry_after = -1;
+	t->started_at = t->ended_at = clock_now();
+	t->started_db = store_db_now(t->run->o.store);
+}
+
+/* No handler in this configuration: dead at once, counted as its attempt. */
 static void
 task_bury_unknown(struct run_task *t)
 {
@@ -316,12 +331,20 @@ task_bury_unknown(struct run_task *t)
 
 	snprintf(message, sizeof(message), "no handler registered for task_type='%.*s'", (int)t->row.task_type.len,
 	    t->row.task_type.ptr);
-	t->exec.arena = t->arena;
-	exec_fail(&t->exec, TASK_NON_RETRYABLE, "NO_HANDLER", span_of(message));
-	t->exec.end.retry_after = -1;
-	t->started_at = t->ended_at = clock_now();
-	t->started_db = store_db_now(t->run->o.store);
+	task_bury(t, TASK_NON_RETRYABLE, "NO_HANDLER", message);
 	t->verdict = run_outcome_decide(&t->history, &t->exec.end, 0);
+	run_task_move(t, RUN_ENDED);
+}
+
+/* It was alone each time that its worker was lost: it does not get another one. */
+static void
+task_bury_poison(struct run_task *t)
+{
+	char message[96];
+
+	snprintf(message, sizeof(message), "took %d processes with it", t->history.crashes);
+	task_bury(t, TASK_CRASH, "WORKER_LOST", message);
+	t->verdict = (struct run_verdict){ .kind = STORE_BURY, .reason = "QUARANTINED" };
 	run_task_move(t, RUN_ENDED);
 }
 
@@ -332,4 +355,6 @@ run_task_claimed(struct run *r, const struct store_claimed *c)
 
 	if (t->handler < 0)
 		task_bury_unknown(t);
+	else if (t->history.crashes >= t->history.crash_max)
+		task_bury_poison(t);
 }

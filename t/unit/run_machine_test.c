@@ -145,7 +145,7 @@ ring(int lane)
 static void
 test_ends(void)
 {
-	struct fake_task *echo, *fail, *unknown, *last;
+	struct fake_task *echo, *fail, *unknown, *last, *poison;
 
 	begin();
 	echo = fake_submit("echo", "{\"a\": 1}");
@@ -153,7 +153,9 @@ test_ends(void)
 	unknown = fake_submit("x", "{}");
 	last = fake_submit("fail", "{}");
 	last->attempts = 2;
-	until(all_ended, "four tasks end");
+	poison = fake_submit("noop", "{}");
+	poison->crashes = 3;
+	until(all_ended, "five tasks end");
 	is_int(echo->state, FAKE_SUCCEEDED, "echo succeeded");
 	is_str(echo->result, "{\"a\": 1}", "with its payload");
 	is_int(fail->state, FAKE_WAITING, "a transient failure waits");
@@ -167,6 +169,7 @@ test_ends(void)
 	is_int(last->state, FAKE_DEAD, "the last attempt");
 	is_str(last->reason, "RETRY_EXHAUSTED", "is exhausted");
 	is_str(last->code, "HANDLER_FAILED", "and keeps the code of its failure");
+	is_str(poison->reason, "QUARANTINED", "what took its workers with it is not started again");
 	end();
 }
 

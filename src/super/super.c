@@ -40,8 +40,8 @@ void
 super_set_state(struct super *s, enum super_state state, const char *why)
 {
 	if (s->state != state)
-		log_notice("supervisor", log_str("from", super_words[s->state]), log_str("to", super_words[state]),
-		    log_str("why", why));
+		log_notice("the daemon changes state", log_str("from", super_words[s->state]),
+		    log_str("to", super_words[state]), log_str("why", why));
 	s->state = state;
 	s->procs_changed = true;
 	proc_title_set("taskqd: supervisor (%s)", super_words[state]);
@@ -329,7 +329,7 @@ super_run(const struct super_options *o)
 	s.o = o;
 	super_setup(&s);
 	super_set_state(&s, SUPER_START, NULL);
-	log_notice("taskqd starts", log_int("pid", s.pid), log_id("boot", &s.boot), log_str("conf", s.conf_path));
+	log_notice("taskqd starts", log_id("boot", &s.boot), log_str("conf", s.conf_path));
 	super_maintain(&s);
 	while (!super_is_over(&s))
 		super_turn(&s);

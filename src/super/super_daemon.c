@@ -4,6 +4,7 @@
  * The daemon is the grandchild: no session leader, no terminal.  Until it is up its stderr is that of the first process, for the messages of a
  * start that fails; after that it is closed, unless the log is meant to go there.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -24,6 +25,23 @@ super_daemon_null(int fd, int flags)
 		(void)dup2(null, fd);
 		MUST(close(null) == 0);
 	}
+}
+
+/* Descriptors of whoever started us, which may be pipes that others read until we end.  Ours are all close-on-exec. */
+static void
+super_daemon_close(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		int fd = atoi(entry->d_name), flags = fd > 2 ? fcntl(fd, F_GETFD) : -1;
+
+		if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+			(void)close(fd);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
 }
 
 NORETURN static void
@@ -66,9 +84,8 @@ super_daemon_begin(struct super *s)
 	MUST(chdir("/") == 0);
 	super_daemon_null(0, O_RDONLY);
 	super_daemon_null(1, O_WRONLY);
+	super_daemon_close();
 	s->up_fd = fds[1];
-	if (strcmp(s->o->conf->log.target, "stderr") == 0)
-		log_warning("the log of a daemon goes to stderr; its option is log.target");
 }
 
 void

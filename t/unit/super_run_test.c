@@ -492,6 +492,28 @@ test_reload_then_stop(void)
 	is_int(wait_code(supervisor), 0, "SIGTERM ends both");
 }
 
+/* Takes as long as a new generation may. */
+static void
+test_reload_undone(void)
+{
+	struct seen s, old;
+
+	play_anew();
+	ok(start(&old, 1), "starts");
+	play(WORKER, DEAF);
+	kill(supervisor, SIGHUP);
+	for (int i = 0; i < 2 && !log_has("the old generation goes on"); i++)
+		;
+	ok(settle(&s, 1, 4), "a generation that does not come up in time is taken back");
+	is_int(s.pid[WORKER], old.pid[WORKER], "the old one has served all the time");
+	ok(!exists("run/launch.2.sock"), "nothing is left of the other");
+	play(WORKER, SERVE);
+	kill(supervisor, SIGHUP);
+	ok(settle(&s, 3, 4), "the next may succeed");
+	kill(supervisor, SIGTERM);
+	is_int(wait_code(supervisor), 0, "drains with 0");
+}
+
 static void
 test_stubborn(void)
 {
@@ -583,12 +605,19 @@ test_notify(void)
 static void
 test_daemon(void)
 {
+	struct pollfd p = { .events = POLLIN };
 	struct seen s;
 	pid_t pid;
+	int ours[2];
 
 	play_anew();
 	write_conf(1, "");
+	ok(pipe(ours) == 0, "a pipe that is not close-on-exec");
 	is_int(wait_code(supervisor_fork(true)), 0, "--daemon returns 0");
+	p.fd = ours[0];
+	close(ours[1]);
+	ok(poll(&p, 1, 1000) == 1 && p.revents == POLLHUP, "the daemon does not hold it");
+	close(ours[0]);
 	ok(look(&s) && s.ready == 4, "when all are ready");
 	pid = s.supervisor;
 	ok(pid > 1 && getsid(pid) != getsid(0) && getsid(pid) != pid, "it has left the session and leads none");
@@ -613,6 +642,8 @@ main(void)
 	test_throttle();
 	test_reload();
 	test_reload_then_stop();
+	if (getenv("TASKQ_FULL") != NULL)
+		test_reload_undone();
 	test_stubborn();
 	test_second_term();
 	test_takeover();

@@ -10,33 +10,38 @@
 #include "task/task_json.h"
 
 enum admit_verdict {
-	ADMIT_ACCEPT,    /* stored now */
-	ADMIT_REPLAY,    /* the same submission again: the first answer */
-	ADMIT_CONFLICT,  /* the key was used with another body */
-	ADMIT_BUSY,      /* the key is in flight elsewhere; try again */
-	ADMIT_INVALID,   /* problem says what */
-	ADMIT_LATER      /* the store cannot now; outcome_unknown tells whether something may have happened */
+	ADMIT_ACCEPT,   /* stored now */
+	ADMIT_REPLAY,   /* the same submission again: the first answer */
+	ADMIT_CONFLICT, /* the key was used with another body */
+	ADMIT_BUSY,     /* the key is in flight elsewhere; try again */
+	ADMIT_INVALID,  /* problem says what */
+	ADMIT_LATER     /* the store cannot now; outcome_unknown tells whether something may have happened */
 };
 
 struct admit_answer {
 	enum admit_verdict verdict;
-	const struct task_row *row;          /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first */
-	struct span body;                    /* ACCEPT, REPLAY: the kept answer */
-	const struct task_problem *problem;  /* INVALID */
-	bool outcome_unknown;                /* LATER: Taskq-Outcome */
-	int64_t expires_at;                  /* of the key */
+	const struct task_row *row;         /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first */
+	enum task_surface surface;          /* ACCEPT, REPLAY: of the first submission; the answer is in its form */
+	struct span body;                   /* ACCEPT, REPLAY: the kept answer */
+	const struct task_problem *problem; /* INVALID */
+	bool bad_key;                       /* INVALID: the key is wrong or missing; else the body is */
+	bool outcome_unknown;               /* LATER: Taskq-Outcome */
+	int64_t expires_at;                 /* of the key */
 };
 typedef void admit_fn(void *arg, const struct admit_answer *a);
 
 struct admit_request {
 	enum task_surface surface;
 	struct span tenant;
-	struct span key_header;   /* the header's value; ptr null: absent */
-	struct span body;         /* borrowed until the callback */
-	struct span trace_id;     /* from traceparent; empty: none */
-	struct arena *arena;      /* of the request */
+	struct span key_header; /* the header's value; ptr null: absent */
+	int key_lines;          /* header lines of that name: two are one too many */
+	struct span body;       /* borrowed until the callback */
+	struct span trace_id;   /* from traceparent, for a body that names none; no part of the fingerprint */
+	struct span request_id; /* for the log */
+	struct arena *arena;    /* of the request; lives until the callback */
 	int64_t deadline;
 };
+/* What `r` points to is borrowed until the callback, `r` itself is not.  INVALID is said before this returns. */
 void admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void *arg);
 
 #endif

@@ -1,0 +1,143 @@
+/* admit.c - request -> verdict: check, ask the store, say what became of it.
+ *
+ * The answer that a key keeps is rendered here, for a new task and for a replay by the same code from the same row: that is why they
+ * are the same bytes.  A store that is away is waited for a moment only: the client has a key and may ask again.
+ *
+ * Logs a task that was stored and a replay at debug, what the store could not do at warning.  Next: admit_check.c, store/store_submit.c.
+ */
+#include "base/clock.h"
+#include "log/log.h"
+#include "stats/stats.h"
+
+#include "admit/admit_int.h"
+
+#define ADMIT_MAGIC 0x41646d31u
+#define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the request comes */
+
+struct admission {
+	unsigned magic;
+	struct admit_checked checked;
+	struct span request_id;
+	admit_fn *fn;
+	void *arg;
+};
+
+static void
+count(const struct task_request *r, enum store_verdict verdict)
+{
+	static const enum stats_counter counters[] = {
+		[STORE_ACCEPTED] = S_KEY_NEW,
+		[STORE_REPLAYED] = S_KEY_REPLAY,
+		[STORE_MISMATCH] = S_KEY_MISMATCH,
+		[STORE_BUSY] = S_KEY_BUSY,
+	};
+
+	stats_inc(counters[verdict]);
+	if (verdict == STORE_ACCEPTED)
+		stats_submitted(stats_series(r->queue, r->task_type), 1);
+}
+
+static void
+say(const struct admission *a, const struct store_submitted *s)
+{
+	static const char *const words[] = {
+		[STORE_ACCEPTED] = "task stored",
+		[STORE_REPLAYED] = "key replayed",
+		[STORE_MISMATCH] = "key used with another body",
+		[STORE_BUSY] = "key in flight elsewhere",
+	};
+	const struct task_request *r = &a->checked.request;
+	const struct id *id = &s->row.id;
+
+	if (log_level() > LOG_LEVEL_DEBUG)
+		return;
+	if (s->verdict == STORE_BUSY)
+		log_debug(words[s->verdict], log_span("request_id", a->request_id));
+	else
+		log_debug(words[s->verdict], log_id("task_id", id), log_span("task_type", r->task_type),
+		    log_span("queue", r->queue), log_span("trace_id", s->row.trace_id),
+		    log_span("request_id", a->request_id));
+}
+
+/* The store could not.  Nothing is the matter with the request. */
+static void
+answer_later(struct admission *a, const struct store_submitted *s)
+{
+	struct admit_answer answer = { .verdict = ADMIT_LATER, .outcome_unknown = s->status == STORE_UNSURE };
+
+	if (answer.outcome_unknown)
+		log_warning("submission may or may not be stored", log_str("error", s->why),
+		    log_span("request_id", a->request_id));
+	else
+		log_warning(
+		    "could not store a submission", log_str("error", s->why), log_span("request_id", a->request_id));
+	a->fn(a->arg, &answer);
+}
+
+static void
+answer_kept(struct admission *a, const struct store_submitted *s)
+{
+	struct admit_answer answer = {
+		.verdict = s->verdict == STORE_ACCEPTED ? ADMIT_ACCEPT : ADMIT_REPLAY,
+		.row = &s->row,
+		.surface = s->surface,
+		.expires_at = s->expires_at,
+	};
+	struct buf body = { 0 };
+
+	task_render(&body, &s->row, s->surface, s->version, true);
+	answer.body = buf_span(&body);
+	a->fn(a->arg, &answer);
+	buf_free(&body);
+}
+
+static void
+on_submitted(void *arg, const struct store_submitted *s)
+{
+	struct admission *a = arg;
+	struct admit_answer answer = { .row = &s->row, .expires_at = s->expires_at };
+
+	MAGIC_CHECK(a, ADMIT_MAGIC);
+	if (s->status != STORE_OK) {
+		answer_later(a, s);
+		return;
+	}
+	count(&a->checked.request, s->verdict);
+	say(a, s);
+	if (s->verdict == STORE_ACCEPTED || s->verdict == STORE_REPLAYED) {
+		answer_kept(a, s);
+		return;
+	}
+	answer.verdict = s->verdict == STORE_MISMATCH ? ADMIT_CONFLICT : ADMIT_BUSY;
+	a->fn(a->arg, &answer);
+}
+
+static void
+answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
+{
+	struct admit_answer answer = { .verdict = ADMIT_INVALID, .problem = &c->problem, .bad_key = c->bad_key };
+
+	fn(arg, &answer);
+}
+
+void
+admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void *arg)
+{
+	struct admission *a = arena_alloc(r->arena, sizeof(*a));
+	struct store_submission in = { .surface = r->surface, .tenant = r->tenant, .deadline = r->deadline };
+	int64_t patience = clock_now() + AWAY_PATIENCE;
+
+	a->magic = ADMIT_MAGIC;
+	a->request_id = r->request_id;
+	a->fn = fn;
+	a->arg = arg;
+	if (!admit_check(r, &a->checked)) {
+		answer_invalid(&a->checked, fn, arg);
+		return;
+	}
+	in.request = &a->checked.request;
+	in.key = a->checked.key;
+	if (store_not_ready(s) != NULL && in.deadline > patience)
+		in.deadline = patience;
+	store_submit(s, &in, on_submitted, a);
+}

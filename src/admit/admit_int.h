@@ -1,0 +1,19 @@
+/* admit_int.h - what the files of this room share. */
+#ifndef ADMIT_ADMIT_INT_H
+#define ADMIT_ADMIT_INT_H
+
+#include "admit/admit.h"
+
+/* A submission that was read. */
+struct admit_checked {
+	struct task_request request;
+	char key_text[TASK_KEY_MAX + 1];
+	struct span key; /* in key_text */
+	struct task_problem problem;
+	bool bad_key; /* the problem is about the key */
+};
+
+/* admit_check.c: key first, then the body.  False: the problem is set. */
+bool admit_check(const struct admit_request *r, struct admit_checked *c_r) MUSTCHECK;
+
+#endif

@@ -50,6 +50,7 @@ struct api *api_of(void *app) MUSTCHECK; /* a handler's `app`, checked; api.c */
 
 struct api_call *api_call_new(void *app, struct http_request *r) MUSTCHECK;
 struct api_call *api_call_of(void *arg) MUSTCHECK; /* a callback's argument, checked */
+bool api_call_id(struct api_call *c) MUSTCHECK;    /* reads {id}; false: answered */
 /* The task as it is now. */
 void api_reply_task(struct api_call *c, const struct task_row *row);
 /* 503: the store could not; `unknown` when it may have done what was asked. */
@@ -59,6 +60,21 @@ const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;
 /* Decimal digits only, min..max; false when it is something else. */
 bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
+
+/* --- api_compat.c: what did not validate -------------------------------------------------------------------------------------- */
+
+struct api_compat_error {
+	const char *type;  /* "int_parsing" */
+	const char *place; /* "body", "query", "path", "header" */
+	const char *loc;   /* the rest of the way, JSON: ",\"limit\"" */
+	const char *msg;
+	struct span text; /* what was sent: a string; or ... */
+	struct span json; /* ... a JSON value; neither: null */
+	const char *ctx;  /* JSON object, or "" */
+};
+/* Adds one to the body of an answer, which begins empty; then refuse sends it (and frees it). */
+void api_compat_error(struct buf *b, const struct api_compat_error *e);
+void api_compat_refuse(struct http_request *r, struct buf *b);
 
 /* --- the handlers ------------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,96 @@
+/* api_call.c - what the handlers share: a request on its way through the store, and the usual answers. */
+#include "base/clock.h"
+
+#include "http/api_int.h"
+
+struct api_call *
+api_call_new(void *app, struct http_request *r)
+{
+	struct api_call *c = arena_alloc(http_arena(r), sizeof(*c));
+
+	c->magic = API_CALL_MAGIC;
+	c->api = api_of(app);
+	c->r = r;
+	c->surface = (http_flags(r) & HTTP_ROUTE_COMPAT) != 0 ? &api_surface_compat : &api_surface_v1;
+	return c;
+}
+
+struct api_call *
+api_call_of(void *arg)
+{
+	struct api_call *c = arg;
+
+	MAGIC_CHECK(c, API_CALL_MAGIC);
+	return c;
+}
+
+bool
+api_call_id(struct api_call *c)
+{
+	struct span text = http_param(c->r, "id");
+
+	if (id_parse(text, &c->id))
+		return true;
+	c->surface->bad_id(c, text);
+	return false;
+}
+
+void
+api_reply_task(struct api_call *c, const struct task_row *row)
+{
+	struct buf b = { 0 };
+
+	task_render(&b, row, c->surface->number, TASK_RENDER_VERSION, false);
+	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
+	http_reply(c->r, 200, "application/json", buf_span(&b));
+	buf_free(&b);
+}
+
+void
+api_reply_later(struct http_request *r, bool unknown)
+{
+	struct http_problem p = { .status = 503, .code = "unavailable", .retry_after = API_RETRY_AFTER };
+
+	p.detail = unknown ? "the database did not answer in time; what was asked may still take effect"
+			   : "the database cannot be used now; nothing was changed";
+	if (http_method(r) == HTTP_POST)
+		p.outcome = unknown ? "unknown" : "none";
+	http_reply_problem(r, &p);
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------------------ */
+
+const char *
+api_time(struct http_request *r, int64_t wall)
+{
+	char *text = arena_alloc(http_arena(r), CLOCK_TEXT);
+
+	clock_format(wall, text);
+	return text;
+}
+
+const char *
+api_id(struct http_request *r, const struct id *id)
+{
+	char *text = arena_alloc(http_arena(r), ID_TEXT);
+
+	id_format(id, text);
+	return text;
+}
+
+bool
+api_number(struct span text, int min, int max, int *n_r)
+{
+	int64_t n = 0;
+	size_t i;
+
+	if (text.len == 0 || text.len > 9)
+		return false;
+	for (i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return false;
+		n = 10 * n + (text.ptr[i] - '0');
+	}
+	*n_r = (int)n;
+	return n >= min && n <= max;
+}

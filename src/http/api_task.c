@@ -1,0 +1,133 @@
+/* api_task.c - one task: submitted, read.  Retry and cancel are in api_hand.c.
+ *
+ * The same handlers serve both surfaces; struct api_surface says no in the words of each.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+
+#include "http/api_int.h"
+
+/* --- submit ---------------------------------------------------------------------------------------------------------------- */
+
+/* Lower case only, as the standard wants it; not all zero. */
+static bool
+is_hex_id(const char *p, size_t len)
+{
+	size_t i;
+	bool zero = true;
+
+	for (i = 0; i < len; i++) {
+		if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
+			return false;
+		zero &= p[i] == '0';
+	}
+	return !zero;
+}
+
+#define TRACE_VERSION_0 55 /* bytes of 00-<32>-<16>-<2> */
+
+/* The trace id of a valid W3C traceparent; of any other line the empty span: a bad one is as good as none. */
+static struct span
+trace_of(const struct http_request *r)
+{
+	struct span h = http_header(r, "traceparent"), none = { 0 };
+	const char *p = h.ptr;
+
+	if (http_header_count(r, "traceparent") != 1 || h.len < TRACE_VERSION_0)
+		return none;
+	if (p[2] != '-' || p[35] != '-' || p[52] != '-' || !is_hex_id(p + 3, 32) || !is_hex_id(p + 36, 16))
+		return none;
+	if (strspn(p, "0123456789abcdef") != 2 || memcmp(p, "ff", 2) == 0 || strspn(p + 53, "0123456789abcdef") < 2)
+		return none;
+	if (memcmp(p, "00", 2) == 0 ? h.len != TRACE_VERSION_0 : h.len > TRACE_VERSION_0 && p[55] != '-')
+		return none;
+	return (struct span){ p + 3, 32 };
+}
+
+static void
+reply_kept(struct api_call *c, const struct admit_answer *a)
+{
+	const struct api_surface *first = a->surface == TASK_SURFACE_COMPAT ? &api_surface_compat : &api_surface_v1;
+
+	http_reply_header(c->r, "Location",
+	    span_of(arena_printf(http_arena(c->r), "%s/%s", first->tasks, api_id(c->r, &a->row->id))));
+	http_reply_header(c->r, "Idempotency-Key", http_header(c->r, "idempotency-key"));
+	http_reply_header(c->r, "Idempotency-Expires", span_of(api_time(c->r, a->expires_at)));
+	if (a->verdict == ADMIT_REPLAY)
+		http_reply_header(c->r, "Idempotent-Replayed", SPAN("true"));
+	http_reply(c->r, 202, "application/json", a->body);
+}
+
+static void
+on_admitted(void *arg, const struct admit_answer *a)
+{
+	struct api_call *c = api_call_of(arg);
+	static const struct http_problem busy = {
+		.status = 409,
+		.code = "key_in_use",
+		.detail = "a request with this key is being answered; send yours again in a moment",
+		.retry_after = 1,
+	};
+
+	switch (a->verdict) {
+	case ADMIT_ACCEPT:
+	case ADMIT_REPLAY:
+		reply_kept(c, a);
+		return;
+	case ADMIT_CONFLICT:
+		c->surface->conflict(c, a);
+		return;
+	case ADMIT_BUSY:
+		http_reply_problem(c->r, &busy);
+		return;
+	case ADMIT_INVALID:
+		c->surface->invalid(c, a);
+		return;
+	case ADMIT_LATER:
+		api_reply_later(c->r, a->outcome_unknown);
+		return;
+	}
+}
+
+void
+api_task_submit(void *app, struct http_request *r)
+{
+	struct api_call *c = api_call_new(app, r);
+	struct admit_request in = {
+		.surface = c->surface->number,
+		.key_header = http_header(r, "idempotency-key"),
+		.key_lines = http_header_count(r, "idempotency-key"),
+		.body = http_body(r),
+		.trace_id = trace_of(r),
+		.request_id = http_request_id(r),
+		.arena = http_arena(r),
+		.deadline = http_received_at(r) + c->api->conf->http.request_timeout,
+	};
+
+	admit_submit(c->api->store, &in, on_admitted, c);
+}
+
+/* --- read ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+on_got(void *arg, enum store_status status, const struct task_row *row)
+{
+	struct api_call *c = api_call_of(arg);
+
+	if (status != STORE_OK)
+		api_reply_later(c->r, status == STORE_UNSURE);
+	else if (row == NULL)
+		c->surface->not_found(c);
+	else
+		api_reply_task(c, row);
+}
+
+void
+api_task_get(void *app, struct http_request *r)
+{
+	struct api_call *c = api_call_new(app, r);
+
+	if (api_call_id(c))
+		store_get(c->api->store, &c->id, on_got, c);
+}

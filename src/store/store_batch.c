@@ -161,7 +161,10 @@ bind_numbers(struct stmt *t, const struct batch *b)
 	stmt_array_end(t);
 	stmt_array(t);
 	for (i = 0; i < b->n; i++)
-		stmt_null(t); /* delay: only instants come this way */
+		if (b->items[i]->in.request->delay > 0)
+			stmt_int8(t, b->items[i]->in.request->delay);
+		else
+			stmt_null(t);
 	stmt_array_end(t);
 	stmt_array(t);
 	for (i = 0; i < b->n; i++)
@@ -279,7 +282,7 @@ batch_begin(struct submitter *u)
 	b = batch_new(u, BATCH_ITEMS);
 	take(b, u);
 	for (i = 0; i < b->n; i++)
-		b->items[i]->later = b->items[i]->in.request->run_at > now;
+		b->items[i]->later = b->items[i]->in.request->run_at > now || b->items[i]->in.request->delay > 0;
 	qsort(b->items, (size_t)b->n, sizeof(b->items[0]), compare);
 	for (i = 0; i < b->n; i++) {
 		b->items[i]->id = task_id_at(&first, (uint32_t)i);
@@ -304,7 +307,6 @@ row_of_request(const struct item *it, struct task_row *row)
 	row->group = q->group;
 	row->priority = q->priority;
 	row->max_attempts = q->max_attempts;
-	row->run_at = q->run_at;
 	row->payload = q->payload;
 	row->schema_version = q->schema_version;
 	row->trace_id = q->trace_id;
@@ -347,7 +349,7 @@ wake(struct store *s, const struct item *it)
 
 /* Stored now.  Nobody may be left to tell. */
 static void
-accepted(struct submitter *u, struct item *it, int64_t created_at)
+accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at)
 {
 	struct store_submitted a = { .status = STORE_OK,
 		.verdict = STORE_ACCEPTED,
@@ -360,6 +362,7 @@ accepted(struct submitter *u, struct item *it, int64_t created_at)
 		return;
 	}
 	a.row.created_at = created_at;
+	a.row.run_at = run_at; /* where a delay led to */
 	row_of_request(it, &a.row);
 	answer_twins(it, it->fp, &a);
 	item_answer(it, &a);
@@ -567,7 +570,8 @@ stored(struct batch *b, const PGresult *res)
 		wake(b->owner->store, b->items[i]);
 		if (b->items[i]->fn == NULL && !list_empty(&b->items[i]->twins))
 			continue; /* its request is gone with its caller; the twins are told by what was stored */
-		accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT));
+		accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT),
+		    col_time(res, row, SQL_SUBMIT_RUN_AT));
 		b->items[i] = NULL;
 		left--;
 	}

@@ -71,7 +71,6 @@ misbehave(const char *word, char **argv)
 	char *const none[] = { NULL };
 	char *again[] = { argv[0], (char *)(uintptr_t) "sleep", NULL };
 
-	alarm(60);
 	if (strcmp(word, "daemon") == 0)
 		into_background();
 	if (strcmp(word, "hidden") == 0) {
@@ -79,15 +78,13 @@ misbehave(const char *word, char **argv)
 		execve(argv[0], again, none);
 		return 9;
 	}
-	/* A child in the group that ignores SIGTERM, and a chain of daemons below it. */
+	/* A child in the group that ignores SIGTERM, and a daemon below it: three pids are said. */
 	if (strcmp(word, "family") == 0) {
 		signal(SIGTERM, SIG_IGN);
-		if (fork() == 0) {
-			say_pid();
-			if (fork() == 0)
-				into_background();
-		}
+		if (fork() == 0 && fork() == 0)
+			into_background();
 	}
+	alarm(60); /* not inherited by a fork, so after the last */
 	say_pid();
 	close(READY_WRITE);
 	for (;;)
@@ -552,6 +549,7 @@ test_death(void)
 	while (clock_now() < until && waitpid(first, NULL, WNOHANG) != first)
 		poll(NULL, 0, 5);
 	ok(clock_now() < until, "a dead launcher takes its handlers with it");
+	/* What it had started is the supervisor's to end; here nobody is. */
 	for (char *at = t.text; at != NULL && *at != '\0'; at = strchr(at, '\n'), at += at != NULL)
 		kill(atoi(at), SIGKILL);
 	close(fd);

@@ -106,5 +106,7 @@ http_reply_bad(struct http_request *r, const struct http_bad *bad)
 {
 	struct http_problem p = { .status = bad->status, .code = bad->code, .detail = bad->detail };
 
+	if (bad->status >= 500)
+		p.outcome = "none"; /* no handler has seen it */
 	http_reply_problem(r, &p);
 }

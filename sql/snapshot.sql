@@ -245,13 +245,13 @@ CREATE TABLE taskq.tried (
     code text,
     message text,
     exit integer,
-    CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3])))
+    CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3, 4])))
 )
 PARTITION BY RANGE (id);
 
-COMMENT ON TABLE taskq.tried IS 'one row per exit of a task from a lease without a done row';
+COMMENT ON TABLE taskq.tried IS 'one row per exit of a task from a lease without success';
 
-COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived';
+COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed';
 
 CREATE TABLE taskq.waiting (
     id uuid NOT NULL,

@@ -1,5 +1,6 @@
 -- reap: gives back all leases of a worker whose row is gone: what is neither done nor tried under that lease is ready again.
--- The worker was lost with them, which is not an attempt.
+-- The worker was lost with them, which is not an attempt.  From the second loss on each task stands alone, so that one which kills its worker
+-- takes no innocent ones along.
 -- $1 inc int4
 -- $2 rid int8
 -- result: lane int4, n int8
@@ -23,7 +24,8 @@ r as (
 	select f.lane, f.prio, (array_agg(f.id order by f.id))[1], $2 + row_number() over (), f.bucket, (array_agg(f.id order by f.id))[1],
 		(array_agg(f.id order by f.id desc))[1], count(*), f.run + 1, f.attempts, f.crashes, f.lost + 1, f.amended
 	from f
-	group by f.lane, f.prio, f.bucket, f.run, f.attempts, f.crashes, f.lost, f.amended, f.lo, f.lease_id, f.island
+	group by f.lane, f.prio, f.bucket, f.run, f.attempts, f.crashes, f.lost, f.amended, f.lo, f.lease_id, f.island,
+		case when f.lost >= 1 then f.id end
 	returning lane, n
 )
 select r.lane, sum(r.n) from r group by r.lane

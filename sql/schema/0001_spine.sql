@@ -174,10 +174,10 @@ create table taskq.tried (
 	message text,
 	exit integer,
 	primary key (id, lease_id, bucket),
-	constraint tried_why check (why in (1, 2, 3))
+	constraint tried_why check (why in (1, 2, 3, 4))
 ) partition by range (id);
-comment on table taskq.tried is 'one row per exit of a task from a lease without a done row';
-comment on column taskq.tried.why is '1 retry, 2 dead, 3 retried by hand while the lease lived';
+comment on table taskq.tried is 'one row per exit of a task from a lease without success';
+comment on column taskq.tried.why is '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed';
 
 create table taskq.dead (
 	id uuid not null,

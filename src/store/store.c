@@ -31,6 +31,7 @@ store_open(const struct store_options *o)
 	s->worker_pool = pool_new(s, "worker", o->worker ? 1 : 0);
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
 	s->submitter = submitter_new(s, s->submit_pool);
+	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
 	return s;
 }
 
@@ -42,6 +43,7 @@ store_close(struct store **s)
 	pool_free(&(*s)->worker_pool);
 	pool_free(&(*s)->keeper_pool);
 	submitter_free(&(*s)->submitter);
+	worker_free(&(*s)->worker);
 	(*s)->magic = 0;
 	mem_free(s);
 }
@@ -93,6 +95,10 @@ void
 store_count_ready(struct store *s, int change)
 {
 	s->nready += change;
+	if (s->nready == 0)
+		s->connected_at = 0;
+	else if (s->connected_at == 0)
+		s->connected_at = clock_now();
 	stats_set(S_PG_READY, s->nready);
 }
 
@@ -177,4 +183,24 @@ store_writer_changed(struct store *s)
 {
 	if (s->submitter != NULL)
 		submitter_kick(s->submitter);
+	if (s->worker != NULL)
+		worker_register(s->worker);
+}
+
+/* --- bells ------------------------------------------------------------------------------------------------------------ */
+
+void
+store_wake_lower(struct store *s, int32_t lane)
+{
+	if (s->o.wake == NULL)
+		return;
+	wake_lane_lower(s->o.wake, lane);
+	wake_lane_ready(s->o.wake, lane);
+}
+
+void
+store_wake_workers(struct store *s)
+{
+	if (s->o.wake != NULL)
+		wake_workers_ring(s->o.wake);
 }

@@ -47,3 +47,9 @@ store_error_is_lock(const char *sqlstate)
 {
 	return strcmp(sqlstate, "55P03") == 0;
 }
+
+bool
+store_error_is_data(const char *sqlstate)
+{
+	return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0;
+}

@@ -28,20 +28,21 @@ hello_connect_start(const struct store *s, const char *purpose)
 }
 
 static void
-ask_session(struct request *r, const struct store *s)
+ask_session(struct request *r, const struct store *s, const char *purpose)
 {
 	struct stmt *t = request_stmt(r, SQL_SESSION);
 
 	stmt_int8(t, s->o.conf->postgres.statement_timeout / CLOCK_MS);
 	stmt_int8(t, s->o.conf->postgres.lock_timeout / CLOCK_MS);
+	stmt_int4(t, strcmp(purpose, "keeper") == 0);
 	(void)request_stmt(r, SQL_HELLO);
 }
 
 void
-hello_ask(struct request *r, const struct store *s, enum hello_step step)
+hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step)
 {
 	if (step == HELLO_SESSION)
-		ask_session(r, s);
+		ask_session(r, s, purpose);
 	else if (step == HELLO_SCHEMA)
 		(void)request_stmt(r, SQL_HELLO_SCHEMA);
 	else

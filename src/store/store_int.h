@@ -67,10 +67,11 @@ enum store_action {
 };
 enum store_action store_error_action(const char *sqlstate);
 bool store_error_is_lock(const char *sqlstate); /* 55P03 */
+bool store_error_is_data(const char *sqlstate); /* classes 22 and 23: a row is at fault */
 
 /* --- requests --------------------------------------------------------------------------------------------------------------- */
 
-#define REQUEST_STMTS 12
+#define REQUEST_STMTS 16
 #define SQLSTATE_LEN 6
 
 struct request;
@@ -136,7 +137,7 @@ enum hello_step { HELLO_SESSION, HELLO_SCHEMA, HELLO_SYSTEM, HELLO_STEPS };
 struct hello_time {
 	int64_t sent, answered; /* clock_now() */
 };
-void hello_ask(struct request *r, const struct store *s, enum hello_step step);
+void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step);
 /* False with the reason in `why`: the server is of no use now. */
 bool hello_take(const struct request *r, enum hello_step step, struct store_server *v, struct hello_time *when,
     char *why, size_t size) MUSTCHECK;
@@ -229,6 +230,90 @@ void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whol
 struct request *read_request(
     struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
 
+/* --- work: store_lease.c knows what is open, store_step.c takes steps, store_worker.c is the identity -------------------------------- */
+
+/* A lease that this worker holds, and which of its tasks have not left it yet. */
+struct open_lease {
+	struct list node;
+	struct store_lease lease;
+	int left;       /* open tasks */
+	int leaving;    /* of them, in the step that is being made */
+	bool only_done; /* all that leave in it are successes */
+	bool listed;    /* is named already in the statement that is being made */
+	uint8_t open[]; /* a bit for each position of the range */
+};
+
+#define LEASE_BUCKETS 256
+struct lease_table {
+	struct list buckets[LEASE_BUCKETS];
+};
+
+void lease_table_init(struct lease_table *t);
+void lease_table_clear(struct lease_table *t);
+struct open_lease *lease_find(struct lease_table *t, const struct store_lease *l); /* null: not ours */
+struct open_lease *lease_add(struct lease_table *t, const struct store_lease *l) MUSTCHECK;
+void lease_free(struct open_lease **l);
+void lease_open_task(struct open_lease *l, const struct id *id);
+bool lease_has_open(const struct open_lease *l, const struct id *id);
+bool lease_close_task(struct open_lease *l, const struct id *id);         /* false: it was closed already */
+int lease_open_before(const struct open_lease *l, const struct id *from); /* open tasks below `from` */
+void lease_close_from(struct open_lease *l, const struct id *from);
+
+/* What is known of a lane: its names, and where its first ready row was. */
+struct lane_info {
+	int32_t lane;
+	struct span queue, task_type, group;
+	bool marked; /* there is a low-water mark */
+	int prio;
+	struct id start;
+	uint32_t lower; /* count of wake_lane_lower() when the mark was read */
+};
+
+struct stepping {
+	const struct store_step *in; /* null: no step */
+	struct store_step copy;
+	store_step_fn *fn;
+	void *arg;
+	int64_t inc; /* whose step it is; 0: whoever is registered then */
+	bool *accepted;
+	int from, to;         /* the window of outcomes that travels now */
+	int width;            /* of a window: all, unless one outcome is poison */
+	bool again;           /* a try may have committed, or a row was there already */
+	bool uncertain;       /* a try may have committed */
+	struct buf lease_ids; /* int64_t of each try that was sent */
+	struct request *request;
+	int at_finish, at_retry, at_bury, at_discard, at_tried, at_giveback,
+	    at_claim_again; /* places of statements; -1: not there */
+};
+
+struct store_worker {
+	unsigned magic;
+	struct store *store;
+	struct store_pool *pool;
+	int32_t inc; /* 0: not registered */
+	int64_t seq;
+	bool registering;
+	int32_t asked;            /* the identity that is being registered */
+	struct loop_timer *timer; /* the next try */
+	struct lease_table leases;
+	struct stepping step;
+	struct arena *names;
+	struct lane_info *lanes; /* sorted */
+	int nlanes;
+};
+
+struct store_worker *worker_new(struct store *s, struct store_pool *pool) MUSTCHECK;
+void worker_free(struct store_worker **w);
+void worker_register(struct store_worker *w);                        /* there is a new writer */
+void worker_lose(struct store_worker *w);                            /* the identity is gone: take a new one */
+struct lane_info *worker_lane(struct store_worker *w, int32_t lane); /* null: never read */
+void step_send(struct store_worker *w); /* the step that waits, if there is one and somebody to take it */
+void step_close(struct store_worker *w);
+
+/* Rows were put where claims may have passed already. */
+void store_wake_lower(struct store *s, int32_t lane);
+void store_wake_workers(struct store *s);
+
 /* --- the store ---------------------------------------------------------------------------------------------------------------------- */
 
 struct submitter;
@@ -244,6 +329,7 @@ struct store {
 	struct store_server server; /* as learned last */
 	bool unnamed;               /* no named statements in this process any more */
 	int nready;                 /* greeted connections */
+	int64_t connected_at;       /* clock_now(): since then at least one of them was there; 0: none is */
 	char trouble[256];          /* why the last connection failed; empty when the last one did not */
 	int32_t writer;             /* identity of this life; 0: not known yet */
 	uint32_t counter;           /* of store_new_rid() */

@@ -49,7 +49,8 @@ test_lost(struct store *s)
 {
 	const char *kill = "select count(pg_terminate_backend(pid)) from " OURS;
 
-	is_str(pg_sql("%s", kill), "5", "all its lines are ended");
+	is_str(pg_wait_sql("5", "select count(*) from " OURS " and state = 'idle'"), "5", "it has five lines");
+	is_str(pg_sql("%s", kill), "5", "all are ended");
 	is_str(pg_wait_sql("5", "select count(*) from " OURS " and state = 'idle'"), "5", "it connects again");
 	is_str(pg_wait_ready(s), NULL, "and is ready");
 	is_str(pg_sql("%s", "select string_agg(distinct application_name, ',') from " OURS),

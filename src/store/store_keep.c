@@ -1,0 +1,237 @@
+/* store_keep.c - duties of the keeper.
+ *
+ * All may be repeated: what was done is not there to be done again.  A dead worker's release is three statements of one transaction, each with
+ * a snapshot newer than the lock of the one before: its row goes (which waits for a claim in flight), its leases are locked (which
+ * waits for outcomes in flight), and what is left of them becomes ready.  A worker counts as silent only when this keeper has been
+ * connected long enough for the others to have come back too.  Logs releases.  Next: store_migrate.c.
+ */
+#include "log/log.h"
+
+#include "store/store_int.h"
+
+#define KEEP_MAGIC 0x5c0a4ee9U
+#define PARTITION_DAYS 9
+#define PURGE_BATCH 1000
+#define SETTLE (10 * CLOCK_SECOND) /* after a connection is made, before silence means death */
+#define FOREVER (INT64_C(100) * 365 * 86400 * CLOCK_SECOND)
+
+struct duty {
+	unsigned magic;
+	struct store *store;
+	store_count_fn *fn;
+	void *arg;
+	int64_t count;
+	int32_t *incs; /* to release, one after the other */
+	int nincs, at;
+};
+
+static void on_released(struct request *r);
+
+static struct duty *
+duty_new(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct duty *d = mem_zalloc(sizeof(*d));
+
+	d->magic = KEEP_MAGIC;
+	d->store = s;
+	d->fn = fn;
+	d->arg = arg;
+	return d;
+}
+
+static void
+duty_answer(struct duty *d, const struct request *r, int64_t next)
+{
+	d->fn(d->arg, r->status, d->count, next);
+	mem_free(&d->incs);
+	d->magic = 0;
+	mem_free(&d);
+}
+
+static struct store_pool *
+keep_pool(const struct store *s)
+{
+	return s->keeper_pool != NULL ? s->keeper_pool : store_any_pool(s);
+}
+
+/* Rows (lane, n) of what became ready. */
+static int64_t
+take_ready(struct store *s, const PGresult *res)
+{
+	int64_t n = 0;
+	int row;
+
+	for (row = 0; row < PQntuples(res); row++) {
+		store_wake_lower(s, (int32_t)col_int(res, row, 0));
+		n += col_int(res, row, 1);
+	}
+	if (n > 0)
+		store_wake_workers(s);
+	return n;
+}
+
+/* --- promotion ---------------------------------------------------------------------------------------------------- */
+
+static void
+on_promoted(struct request *r)
+{
+	struct duty *d = r->arg;
+	int64_t next = -1;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK) {
+		d->count = take_ready(d->store, r->results[0]);
+		if (PQntuples(r->results[1]) > 0)
+			next = col_int(r->results[1], 0, SQL_PROMOTE_NEXT_NEXT);
+		if (next < 0 && PQntuples(r->results[1]) > 0)
+			next = 0; /* due already */
+	}
+	duty_answer(d, r, next);
+	request_free(&r);
+}
+
+void
+store_promote(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_promoted, duty_new(s, fn, arg));
+
+	stmt_int8(request_stmt(r, SQL_PROMOTE), store_new_rid(s));
+	request_stmt(r, SQL_PROMOTE_NEXT);
+	request_send(keep_pool(s), r);
+}
+
+/* --- dead workers --------------------------------------------------------------------------------------------------- */
+
+static void
+release_next(struct duty *d)
+{
+	struct request *r = read_request(d->store, on_released, d);
+	int32_t inc = d->incs[d->at];
+	struct stmt *t;
+
+	stmt_int4(request_stmt(r, SQL_WORKER_DELETE), inc);
+	stmt_int4(request_stmt(r, SQL_WORKER_LEASES_LOCK), inc);
+	t = request_stmt(r, SQL_REAP);
+	stmt_int4(t, inc);
+	stmt_int8(t, store_new_rid(d->store));
+	request_send(keep_pool(d->store), r);
+}
+
+static void
+on_released(struct request *r)
+{
+	struct duty *d = r->arg;
+	int64_t n;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK) {
+		n = take_ready(d->store, r->results[2]);
+		d->count += n;
+		log_info("worker released", log_int("inc", d->incs[d->at]), log_int("tasks", n));
+		d->at++;
+	}
+	if (r->status == STORE_OK && d->at < d->nincs)
+		release_next(d);
+	else
+		duty_answer(d, r, -1);
+	request_free(&r);
+}
+
+void
+store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg)
+{
+	struct duty *d = duty_new(s, fn, arg);
+
+	d->incs = mem_zalloc(sizeof(*d->incs));
+	d->incs[d->nincs++] = (int32_t)inc;
+	release_next(d);
+}
+
+/* Column 0: workers to release. */
+static void
+on_incs(struct request *r)
+{
+	struct duty *d = r->arg;
+	int row;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK) {
+		d->nincs = PQntuples(r->results[0]);
+		d->incs = mem_zalloc(sizeof(*d->incs) * (size_t)(d->nincs + 1));
+		for (row = 0; row < d->nincs; row++)
+			d->incs[row] = (int32_t)col_int(r->results[0], row, 0);
+	}
+	if (d->nincs > 0)
+		release_next(d);
+	else
+		duty_answer(d, r, -1);
+	request_free(&r);
+}
+
+void
+store_release_boot(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_incs, duty_new(s, fn, arg));
+	struct stmt *t = request_stmt(r, SQL_WORKER_BOOT);
+
+	stmt_text(t, span_of(s->o.node));
+	stmt_uuid(t, &s->o.boot);
+	request_send(keep_pool(s), r);
+}
+
+void
+store_reap(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_incs, duty_new(s, fn, arg));
+	int64_t silence = s->o.conf->work.lease + s->o.conf->work.grace;
+
+	if (s->connected_at == 0 ||
+	    clock_now() - s->connected_at < (SETTLE < s->o.conf->work.lease ? SETTLE : s->o.conf->work.lease))
+		silence = FOREVER; /* others may be on their way back, as we were */
+	stmt_int8(request_stmt(r, SQL_WORKER_SILENT), silence);
+	request_send(keep_pool(s), r);
+}
+
+/* --- house -------------------------------------------------------------------------------------------------------------- */
+
+static void
+on_partitions(struct request *r)
+{
+	struct duty *d = r->arg;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK)
+		d->count = col_int(r->results[0], 0, SQL_PARTITIONS_MADE);
+	duty_answer(d, r, -1);
+	request_free(&r);
+}
+
+void
+store_partitions(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_partitions, duty_new(s, fn, arg));
+
+	stmt_int4(request_stmt(r, SQL_PARTITIONS), PARTITION_DAYS);
+	request_send(keep_pool(s), r);
+}
+
+static void
+on_purged(struct request *r)
+{
+	struct duty *d = r->arg;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK)
+		d->count = PQntuples(r->results[0]);
+	duty_answer(d, r, -1);
+	request_free(&r);
+}
+
+void
+store_purge_keys(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_purged, duty_new(s, fn, arg));
+
+	stmt_int4(request_stmt(r, SQL_PURGE_KEYS), PURGE_BATCH);
+	request_send(keep_pool(s), r);
+}

@@ -1,0 +1,493 @@
+/* store_worker_test.c - claims, outcomes and give-backs, on whole lines and on lines that are cut. */
+#include "log/log.h"
+#include "store_pg.h"
+
+static struct store *store;
+
+/* --- waiting for one answer ------------------------------------------------------------------------------------------ */
+
+static struct {
+	bool done;
+	enum store_status status;
+	bool lost;
+	bool accepted[64];
+	int n, nlanes;
+	struct store_claimed tasks[2000];
+	char types[2000][16];
+	int32_t lanes[100];
+	int64_t count, next;
+	bool found;
+	struct task_row row;
+	char message[100];
+} got;
+static int noutcomes;
+
+static void
+on_step(void *arg, const struct store_stepped *s)
+{
+	int i;
+
+	(void)arg;
+	got.done = true;
+	got.status = s->status;
+	got.lost = s->lost;
+	for (i = 0; i < noutcomes; i++)
+		got.accepted[i] = s->accepted[i];
+	got.n = s->ntasks;
+	for (i = 0; i < s->ntasks; i++) {
+		got.tasks[i] = s->tasks[i];
+		snprintf(got.types[i], sizeof(got.types[i]), "%.*s", (int)s->tasks[i].row.task_type.len,
+		    s->tasks[i].row.task_type.ptr);
+	}
+}
+
+static void
+on_lanes(void *arg, enum store_status status, const struct store_lane *lanes, int n)
+{
+	int i;
+
+	(void)arg;
+	got.done = true;
+	got.status = status;
+	got.nlanes = n;
+	for (i = 0; i < n; i++)
+		got.lanes[i] = lanes[i].lane;
+}
+
+static void
+on_count(void *arg, enum store_status status, int64_t count, int64_t next)
+{
+	(void)arg;
+	got.done = true;
+	got.status = status;
+	got.count = count;
+	got.next = next;
+}
+
+static void
+on_row(void *arg, enum store_status status, const struct task_row *row)
+{
+	(void)arg;
+	got.done = true;
+	got.status = status;
+	got.found = row != NULL;
+	got.message[0] = '\0';
+	if (row == NULL)
+		return;
+	got.row = *row;
+	snprintf(got.message, sizeof(got.message), "%.*s", (int)row->last_error.len,
+	    row->last_error.ptr != NULL ? row->last_error.ptr : "");
+}
+
+static void
+on_beat(void *arg, const struct store_beat *b)
+{
+	(void)arg;
+	got.done = true;
+	got.status = b->status;
+	got.lost = b->lost;
+	got.n = b->ncancelled;
+	if (b->ncancelled > 0)
+		got.row.id = b->cancelled[0];
+}
+
+/* --- steps ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+look(void)
+{
+	got.done = false;
+	store_lanes(store, on_lanes, NULL);
+	pg_wait(&got.done);
+}
+
+/* One request on the line. */
+static void
+only_step(const struct store_outcome *o, int no, const struct store_giveback *g, int ng, int claim)
+{
+	struct store_step s = { .outcomes = o,
+		.noutcomes = no,
+		.givebacks = g,
+		.ngivebacks = ng,
+		.claim = claim,
+		.lanes = got.lanes,
+		.nlanes = got.nlanes };
+
+	got.done = false;
+	noutcomes = no;
+	store_step(store, &s, on_step, NULL);
+	pg_wait(&got.done);
+}
+
+static void
+step(const struct store_outcome *o, int no, const struct store_giveback *g, int ng, int claim)
+{
+	look();
+	only_step(o, no, g, ng, claim);
+}
+
+static const struct task_row *
+get(const struct id *id)
+{
+	got.done = false;
+	store_get(store, id, on_row, NULL);
+	pg_wait(&got.done);
+	return got.found ? &got.row : NULL;
+}
+
+static void
+on_submitted(void *arg, const struct store_submitted *a)
+{
+	int *left = arg;
+
+	if (a->status == STORE_OK && a->verdict == STORE_ACCEPTED)
+		--*left;
+	got.done = *left == 0;
+}
+
+static void
+submit(const char *type, int n)
+{
+	struct task_request r = {
+		.task_type = span_of(type), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
+	};
+	struct store_submission in = {
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+	};
+	int i, left = n;
+
+	got.done = false;
+	for (i = 0; i < n; i++)
+		store_submit(store, &in, on_submitted, &left);
+	pg_wait(&got.done);
+}
+
+static struct store_outcome
+outcome(const struct store_claimed *c, enum store_outcome_kind kind)
+{
+	static struct task_failure failure = {
+		.class = TASK_TRANSIENT, .code = "HANDLER_FAILED", .message = "it failed", .exit = 256
+	};
+
+	return (struct store_outcome){ .id = c->row.id,
+		.lease = c->lease,
+		.kind = kind,
+		.result = SPAN("{\"r\":1}"),
+		.failure = &failure,
+		.reason = "RETRY_EXHAUSTED",
+		.charge = true,
+		.started_at = store_db_now(store) };
+}
+
+/* Finishes all of a claim that is in `tasks`. */
+static int
+finish(const struct store_claimed *tasks, int n)
+{
+	struct store_outcome o[64] = { { .kind = STORE_SUCCEEDED } };
+	int i, accepted = 0;
+
+	for (i = 0; i < n; i++)
+		o[i] = outcome(&tasks[i], STORE_SUCCEEDED);
+	only_step(o, n, NULL, 0, 0);
+	for (i = 0; i < n; i++)
+		accepted += got.accepted[i];
+	return accepted;
+}
+
+/* A task is in exactly one place, and a lease has an owner. */
+static void
+check_places(const char *when)
+{
+	const char *wrong =
+	    pg_sql("select count(*) from taskq.task t where 1 <> "
+		   "(select count(*) from taskq.done d where d.id = t.id) + "
+		   "(select count(*) from taskq.dead d where d.id = t.id and d.resolution is null) + "
+		   "(select count(*) from taskq.waiting w where w.id = t.id) + "
+		   "(select count(*) from taskq.ready r where t.id between r.lo and r.hi) + "
+		   "(select count(*) from taskq.lease l where t.id between l.lo and l.hi "
+		   "and not exists (select from taskq.done d where d.id = t.id) "
+		   "and not exists (select from taskq.tried x where x.id = t.id and x.lease_id = l.lease_id))");
+
+	is_str(wrong, "0", "%s: each task is in one place", when);
+}
+
+static void
+test_life(void)
+{
+	struct store_claimed tasks[10];
+	struct store_outcome o[4];
+
+	submit("a", 10);
+	step(NULL, 0, NULL, 0, 4);
+	is_int(got.n, 4, "claimed as many as asked");
+	is_str(got.types[0], "a", "with the type");
+	ok(id_cmp(&got.tasks[0].row.id, &got.tasks[3].row.id) < 0, "in order");
+	is_str(pg_sql("select count(*) || '/' || sum(taskq.pos(hi) - taskq.pos(lo) + 1) from taskq.lease"), "1/4",
+	    "one lease");
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	is_int(get(&tasks[0].row.id)->state, TASK_LEASED, "it is being worked on");
+	o[0] = outcome(&tasks[0], STORE_SUCCEEDED);
+	o[1] = outcome(&tasks[1], STORE_RETRY);
+	o[2] = outcome(&tasks[2], STORE_BURY);
+	step(o, 3, NULL, 0, 0);
+	ok(got.accepted[0] && got.accepted[1] && got.accepted[2], "success, retry and burial are written");
+	is_int(get(&tasks[0].row.id)->state, TASK_SUCCEEDED, "succeeded");
+	is_int(get(&tasks[1].row.id)->state, TASK_WAITING, "waits");
+	is_str(got.message, "it failed", "with its error");
+	is_int(get(&tasks[2].row.id)->state, TASK_DEAD, "dead");
+	is_int(got.row.attempts, 1, "after one attempt");
+	is_str(pg_sql("select count(*) from taskq.lease"), "1", "the lease lives with its last task");
+	o[0] = outcome(&tasks[3], STORE_DISCARD);
+	step(o, 1, NULL, 0, 0);
+	is_int(get(&tasks[3].row.id)->state, TASK_FAILED, "failed by policy");
+	is_str(got.message, "it failed", "with its error");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "and goes with it");
+	is_int(finish(tasks, 1), 0, "a second outcome is stale");
+	check_places("outcomes");
+	got.done = false;
+	store_promote(store, on_count, NULL);
+	pg_wait(&got.done);
+	is_int(got.count, 1, "the retry is due");
+	is_int(got.next, -1, "and nothing after it");
+	step(NULL, 0, NULL, 0, 100);
+	is_int(got.n, 7, "the others and the retry are claimed");
+	is_int(got.tasks[0].attempts + got.tasks[6].attempts, 1, "one of them for the second time");
+	is_int(finish(got.tasks, 7), 7, "all finish");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "no lease is left");
+	check_places("the end");
+}
+
+static void
+test_giveback(void)
+{
+	struct store_claimed tasks[6];
+	struct store_giveback g;
+
+	submit("b", 6);
+	step(NULL, 0, NULL, 0, 6);
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	is_int(got.n, 6, "six are claimed");
+	is_int(finish(tasks, 1), 1, "one finishes");
+	g = (struct store_giveback){ .lease = tasks[0].lease, .from = tasks[3].row.id };
+	step(NULL, 0, &g, 1, 0);
+	is_str(pg_sql("select sum(n) from taskq.ready"), "3", "the tail is ready again");
+	check_places("give-back of a tail");
+	is_int(finish(tasks + 1, 2), 2, "the head finishes");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "and the lease goes");
+	step(NULL, 0, NULL, 0, 6);
+	is_int(got.n, 3, "the tail is claimed again");
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	is_int(tasks[0].run, 0, "as not started");
+	g = (struct store_giveback){ .lease = tasks[0].lease, .from = tasks[0].lease.lo, .started = true };
+	step(NULL, 0, &g, 1, 0);
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "the whole lease is given back");
+	check_places("give-back of all");
+	step(NULL, 0, NULL, 0, 6);
+	is_int(got.tasks[0].run, 1, "now they were started");
+	is_int(finish(got.tasks, got.n), 3, "and finish");
+}
+
+/* Every step is cut, before and after it was done; nothing is claimed twice or lost. */
+static void
+test_cuts(void)
+{
+	static const char modes[] = "aarraraa";
+	struct store_claimed tasks[20];
+	int64_t inc = store_worker_inc(store);
+	struct store_giveback g;
+	int i, claimed = 0, finished = 0;
+
+	submit("c", 80);
+	for (i = 0; modes[i] != '\0'; i++) {
+		look();
+		proxy_order(modes[i]);
+		only_step(NULL, 0, NULL, 0, 10);
+		ok(!got.lost && got.n == 10, "claim cut at '%c': %d tasks", modes[i], got.n);
+		memcpy(tasks, got.tasks, sizeof(tasks));
+		proxy_order(modes[7 - i]);
+		if (i % 3 == 2) {
+			g = (struct store_giveback){ .lease = tasks[0].lease, .from = tasks[0].lease.lo };
+			only_step(NULL, 0, &g, 1, 0);
+		} else {
+			claimed += got.n;
+			finished += finish(tasks, 10);
+		}
+	}
+	is_int(finished, claimed, "each outcome is accepted once");
+	is_int(store_worker_inc(store), inc, "under the same identity");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "no lease is left behind");
+	step(NULL, 0, NULL, 0, 100);
+	is_int(got.n, 80 - finished, "the rest is ready");
+	finish(got.tasks, got.n);
+	check_places("cuts");
+	is_str(pg_sql("select count(distinct (d.id, d.lease_id)) = count(*) and count(*) = 80 from taskq.done d join "
+		      "taskq.lane l on l.id = d.lane "
+		      "join taskq.kind k on k.id = l.kind_id where k.name = 'c'"),
+	    "t", "eighty are done, once");
+}
+
+static void
+test_hand(void)
+{
+	struct store_claimed tasks[4];
+	struct store_retry how = { .extra_attempts = 3 };
+	struct store_outcome o;
+	struct id none = id_random();
+
+	submit("d", 4);
+	step(NULL, 0, NULL, 0, 2);
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	got.done = false;
+	store_cancel(store, &tasks[0].row.id, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_OK && got.row.state == TASK_CANCELLED, "a running task is cancelled");
+	got.done = false;
+	store_beat(store, on_beat, NULL);
+	pg_wait(&got.done);
+	ok(!got.lost && got.n == 1 && id_eq(&got.row.id, &tasks[0].row.id), "and its worker hears of it");
+	is_int(finish(tasks, 2), 1, "its outcome is stale, its neighbour's is not");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "the lease goes with them");
+	submit("d", 1);
+	step(NULL, 0, NULL, 0, 1);
+	tasks[0] = got.tasks[0];
+	o = outcome(&tasks[0], STORE_BURY);
+	step(&o, 1, NULL, 0, 0);
+	got.done = false;
+	store_cancel(store, &tasks[0].row.id, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_REFUSED && got.row.state == TASK_DEAD, "a dead task cannot be cancelled");
+	got.done = false;
+	store_retry(store, &tasks[0].row.id, &how, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_OK && got.row.state == TASK_READY, "but run again");
+	is_int(got.row.max_attempts, 6, "with more attempts");
+	got.done = false;
+	store_retry(store, &tasks[0].row.id, &how, on_row, NULL);
+	pg_wait(&got.done);
+	is_int(got.status, STORE_REFUSED, "not twice");
+	got.done = false;
+	store_cancel(store, &tasks[0].row.id, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_OK && got.row.state == TASK_CANCELLED, "a ready task is cancelled");
+	got.done = false;
+	store_cancel(store, &none, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_OK && !got.found, "no such task");
+	step(NULL, 0, NULL, 0, 100);
+	ok(got.n > 0, "what is left is claimed");
+	o = outcome(&got.tasks[0], STORE_DISCARD);
+	tasks[1] = got.tasks[0];
+	step(&o, 1, NULL, 0, 0);
+	got.done = false;
+	store_retry(store, &tasks[1].row.id, &how, on_row, NULL);
+	pg_wait(&got.done);
+	ok(got.status == STORE_OK && got.row.state == TASK_READY, "a failed task is run again while its lease lives");
+	check_places("by hand");
+}
+
+/* Declared dead while it works: the tasks are somebody else's, and it gets a new identity. */
+static void
+test_lost(void)
+{
+	struct store_claimed tasks[5];
+	int64_t inc = store_worker_inc(store);
+	int i;
+
+	submit("e", 5);
+	step(NULL, 0, NULL, 0, 100);
+	ok(got.n >= 5, "claimed");
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	got.done = false;
+	store_release_worker(store, inc, on_count, NULL);
+	pg_wait(&got.done);
+	ok(got.count >= 5, "a release makes its tasks ready");
+	is_int(finish(tasks, 5), 0, "its outcomes are stale");
+	ok(got.lost, "and it learns why");
+	ok(store_worker_inc(store) != inc, "it is another worker now");
+	step(NULL, 0, NULL, 0, 100);
+	ok(got.n >= 5 && !got.lost, "and works again");
+	for (i = 0; i < got.n - 1 && strcmp(got.types[i], "e") != 0; i++)
+		;
+	is_int(got.tasks[i].run, 1, "the lost run counts as a run");
+	is_int(got.tasks[i].attempts, 0, "not as an attempt");
+	is_int(finish(got.tasks, got.n), got.n, "the new outcomes count");
+	check_places("loss");
+}
+
+static void
+test_duties(void)
+{
+	pg_sql("insert into taskq.worker (inc, node, boot, seen) values (1000000, 'n2', gen_random_uuid(), now() - "
+	       "interval '1 hour')");
+	pg_sql("insert into taskq.worker (inc, node, boot) values (1000001, 'n1', gen_random_uuid())");
+	submit("f", 3);
+	pg_sql("insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, "
+	       "amended) "
+	       "select lo, 77, bucket, hi, lane, prio, 999999, 0, 0, 0, 1, false from taskq.ready");
+	pg_sql("delete from taskq.ready");
+	got.done = false;
+	store_release_boot(store, on_count, NULL);
+	pg_wait(&got.done);
+	is_str(pg_sql("select count(*) from taskq.worker where inc = 1000001"), "0",
+	    "workers of an earlier start are released");
+	pg_conf.work.lease = 1; /* and the connection is old enough then */
+	pg_turn(CLOCK_MS);
+	pg_conf.work.grace = 60 * CLOCK_SECOND;
+	got.done = false;
+	store_reap(store, on_count, NULL);
+	pg_wait(&got.done);
+	is_int(got.count, 3, "leases that belong to nobody are reaped");
+	is_str(pg_sql("select count(*) from taskq.worker where inc = 1000000"), "0", "and silent workers");
+	is_str(pg_sql("select count(*) from taskq.ready where lost = 2"), "3",
+	    "at the second loss each task stands alone");
+	got.done = false;
+	store_partitions(store, on_count, NULL);
+	pg_wait(&got.done);
+	is_int(got.status, STORE_OK, "partitions are there");
+	step(NULL, 0, NULL, 0, 100);
+	finish(got.tasks, got.n);
+	pg_sql("update taskq.idem set expires_at = now() - interval '1 s'");
+	got.done = false;
+	store_purge_keys(store, on_count, NULL);
+	pg_wait(&got.done);
+	ok(got.count > 0, "expired keys go");
+	is_str(pg_sql("select count(*) from taskq.idem i where not exists (select from taskq.done d where d.id = "
+		      "i.task_id) and not exists "
+		      "(select from taskq.dead d where d.id = i.task_id)"),
+	    pg_sql("select count(*) from taskq.idem"), "but not those of open tasks");
+}
+
+int
+main(void)
+{
+	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
+		LOG_FORMAT_LOGFMT };
+	struct store_options o = { .conf = &pg_conf,
+		.node = "n1",
+		.boot = id_random(),
+		.submit_connections = 1,
+		.worker = true,
+		.keeper = true };
+
+	if (log_open(&log) != 0)
+		return 1;
+	pg_begin("worker");
+	is_int(store_migrate(&pg_conf), 0, "migrated");
+	proxy_begin();
+	pg_conf.postgres.conninfo = proxy_conninfo;
+	pg_loop = o.loop = loop_new();
+	o.wake = wake_new();
+	store = store_open(&o);
+	is_str(pg_wait_ready(store), NULL, "ready");
+	test_life();
+	test_giveback();
+	test_cuts();
+	test_hand();
+	test_lost();
+	test_duties();
+	store_close(&store);
+	proxy_end();
+	loop_free(&pg_loop);
+	pg_drop();
+	return done();
+}

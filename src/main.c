@@ -223,6 +223,12 @@ do_conf_verb(const struct command *cmd, const struct conf *c)
 }
 
 static int
+count_workers(const struct conf *c)
+{
+	return c->workers;
+}
+
+static int
 count_acceptors(const struct conf *c)
 {
 	return c->acceptors;
@@ -239,6 +245,8 @@ count_one(const struct conf *c UNUSED)
  * handlers of the others. */
 static const struct super_role roles[] = {
 	{ .name = "launcher", .run = role_launcher, .count = count_one, .stop_order = 3, .keeps_root = true },
+	{ .name = "keeper", .run = role_keeper, .count = count_one, .stop_order = 2 },
+	{ .name = "worker", .run = role_worker, .count = count_workers, .stop_order = 1 },
 	{ .name = "acceptor", .run = role_acceptor, .count = count_acceptors, .stop_order = 1, .listens = true },
 };
 

@@ -324,6 +324,7 @@ void
 keep_drain(struct keep *k)
 {
 	k->draining = true;
+	gone_heard(k, LOOP_READ);
 	loop_fd_free(&k->bell);
 	loop_fd_free(&k->gone);
 	turn_soon(k);

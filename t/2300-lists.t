@@ -114,5 +114,24 @@ subtest 'the compatible surface' => sub {
 	is(@{ $t->get('/tasks?limit=0&offset=-1&status=x')->json->{detail} }, 3, 'all that is wrong is told at once');
 };
 
+subtest 'far back' => sub {
+	# 12,000 older tasks, with the ids of an earlier writer
+	Taskq->pg->psql(q{
+		insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, options, payload)
+		select (left(o.id::text, 24) || '0000' || lpad(to_hex(n), 8, '0'))::uuid, o.bucket, o.lane, o.prio, 3, o.created_at, o.options, '{}'
+		from (select * from taskq.task order by id limit 1) o, generate_series(1, 12000) n});
+	my $r = $t->get('/tasks?limit=2&offset=' . (@all + 11_998));
+	is($r->json->{count}, 2, 'the compatible list goes back to the last one');
+	is_deeply(ids($t->get('/tasks?offset=' . (@all + 12_000))), [], 'and not further');
+	is_deeply(ids($t->get('/tasks?task_type=often&limit=100&offset=15')), [@{ $by{often} }[15 .. 19]], 'also to the end of a filter');
+	my ($target, $n) = ('/v1/tasks?limit=1000', 0);
+	while ($target) {
+		$r = $t->get($target);
+		$n += () = $r->body =~ /"id":"/g;
+		($target) = ($r->header('link') || '') =~ /^<([^>]+)>/;
+	}
+	is($n, @all + 12_000, 'all pages have all tasks');
+};
+
 is($t->stop, 0, 'drained');
 done_testing;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #include "http/api_int.h"
 
 #define LIMIT_DEFAULT 20
@@ -60,6 +62,7 @@ take_status(struct store_filter *f, struct span value, struct buf *errors)
 
 	if (task_status_parse(value, &state) && state != TASK_CANCELLED) {
 		f->state = (int)state;
+		f->or_state = state == TASK_FAILED ? TASK_CANCELLED : 0; /* shown as failed here */
 		return;
 	}
 	e.type = "enum";
@@ -146,38 +149,66 @@ read_filter(struct http_request *r, struct store_filter *f, struct buf *errors)
 		take_number(&f->offset, 0, INT_MAX, ",\"offset\"", offset, errors);
 }
 
+/* A list on its way: pages are taken until the offset is passed and the limit reached, because this surface has no cursor with which
+ * a client could ask on.  At the deadline what was found is the answer. */
+struct listing {
+	struct api_call *c;
+	struct store_filter f;
+	struct buf items;
+	int count;
+	int64_t deadline;
+};
+
+static void
+reply(struct listing *l)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, "{\"items\":[");
+	buf_putspan(&b, buf_span(&l->items));
+	buf_printf(&b, "],\"count\":%d}", l->count);
+	buf_free(&l->items);
+	http_reply(l->c->r, 200, "application/json", buf_span(&b));
+	buf_free(&b);
+}
+
 static void
 on_page(void *arg, const struct store_page *page)
 {
-	struct api_call *c = api_call_of(arg);
-	struct buf b = { 0 };
+	struct listing *l = arg;
 	int i;
 
 	if (page->status != STORE_OK) {
-		api_reply_later(c->r, false);
+		buf_free(&l->items);
+		api_reply_later(l->c->r, false);
 		return;
 	}
-	buf_puts(&b, "{\"items\":[");
 	for (i = 0; i < page->nrows; i++) {
-		if (i > 0)
-			buf_putc(&b, ',');
-		task_render(&b, &page->rows[i], TASK_SURFACE_COMPAT, TASK_RENDER_VERSION, false);
+		if (l->count++ > 0)
+			buf_putc(&l->items, ',');
+		task_render(&l->items, &page->rows[i], TASK_SURFACE_COMPAT, TASK_RENDER_VERSION, false);
 	}
-	buf_printf(&b, "],\"count\":%d}", page->nrows);
-	http_reply(c->r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	l->f.limit -= page->nrows;
+	l->f.offset -= page->skipped;
+	l->f.before = page->next;
+	if (page->more && l->f.limit > 0 && clock_now() < l->deadline)
+		store_list(l->c->api->store, &l->f, on_page, l);
+	else
+		reply(l);
 }
 
 void
 api_list_compat(void *app, struct http_request *r)
 {
-	struct api_call *c = api_call_new(app, r);
-	struct store_filter f = { .state = -1, .limit = LIMIT_DEFAULT };
+	struct listing *l = arena_alloc(http_arena(r), sizeof(*l));
 	struct buf errors = { 0 };
 
-	read_filter(r, &f, &errors);
+	l->c = api_call_new(app, r);
+	l->f = (struct store_filter){ .state = -1, .limit = LIMIT_DEFAULT };
+	l->deadline = clock_now() + l->c->api->conf->http.request_timeout;
+	read_filter(r, &l->f, &errors);
 	if (errors.len > 0)
 		api_compat_refuse(r, &errors);
 	else
-		store_list(c->api->store, &f, on_page, c);
+		store_list(l->c->api->store, &l->f, on_page, l);
 }

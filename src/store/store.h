@@ -71,6 +71,7 @@ void store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg
 
 struct store_filter {
 	int state;             /* enum task_state, or -1 */
+	int or_state;          /* or this one; 0 (TASK_NEW, which nothing stored is): none */
 	struct span task_type; /* empty: any */
 	struct span queue;
 	struct span tenant;
@@ -83,6 +84,7 @@ struct store_page {
 	enum store_status status;
 	const struct task_row *rows;
 	int nrows;
+	int skipped;    /* of the offset; all of it unless the page is short */
 	bool more;      /* a next page may hold something; a short page with more is legal */
 	struct id next; /* where it begins: the `before` of the next call */
 };

@@ -102,7 +102,7 @@ on_look(void *arg, enum store_status status, const struct task_row *row)
 
 	MAGIC_CHECK(h, HAND_MAGIC);
 	if (status != STORE_OK)
-		hand_answer(h, h->certain ? STORE_OK : h->acted ? STORE_UNSURE : STORE_FAILED, NULL);
+		hand_answer(h, h->acted ? STORE_UNSURE : STORE_FAILED, NULL); /* OK without a row: no such task */
 	else if (row == NULL || h->certain)
 		hand_answer(h, STORE_OK, row);
 	else if (may(h, row->state) && clock_now() < h->deadline)

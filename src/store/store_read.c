@@ -11,6 +11,7 @@
 #define LIST_MAGIC 0x5c0a1157U
 #define EXAMINE 1000 /* tasks that one round of a filtered list looks at */
 #define ROUNDS 10
+#define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the question comes */
 
 /* --- columns ------------------------------------------------------------------------------------------------------- */
 
@@ -69,6 +70,18 @@ read_request(struct store *s, request_fn *fn, void *arg)
 	return r;
 }
 
+/* For somebody who waits for the answer, and can ask again. */
+static struct request *
+ask(struct store *s, request_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, fn, arg);
+	int64_t patience = clock_now() + AWAY_PATIENCE;
+
+	if (pool_up(store_any_pool(s)) == 0 && r->deadline > patience)
+		r->deadline = patience;
+	return r;
+}
+
 /* --- one ------------------------------------------------------------------------------------------------------------ */
 
 struct getting {
@@ -94,7 +107,7 @@ void
 store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
 {
 	struct getting *g = mem_zalloc(sizeof(*g));
-	struct request *r = read_request(s, on_get, g);
+	struct request *r = ask(s, on_get, g);
 
 	g->fn = fn;
 	g->arg = arg;
@@ -129,6 +142,7 @@ list_answer(struct listing *l, enum store_status status, bool more, const struct
 {
 	struct store_page page = { .status = status, .rows = l->rows, .nrows = l->nrows, .more = more };
 
+	page.skipped = l->f.offset - l->skip;
 	if (more)
 		page.next = *next;
 	l->fn(l->arg, &page);
@@ -138,23 +152,25 @@ list_answer(struct listing *l, enum store_status status, bool more, const struct
 }
 
 static void
-bind_states(struct stmt *t, int state)
+bind_states(struct stmt *t, const struct store_filter *f)
 {
-	if (state < 0) {
+	if (f->state < 0) {
 		stmt_null(t);
 		return;
 	}
 	stmt_array(t);
-	stmt_int2(t, state);
-	if (state == TASK_READY) /* pending is both */
+	stmt_int2(t, f->state);
+	if (f->state == TASK_READY) /* pending is both */
 		stmt_int2(t, TASK_WAITING);
+	if (f->or_state != 0)
+		stmt_int2(t, f->or_state);
 	stmt_array_end(t);
 }
 
 static void
 ask_page(struct listing *l)
 {
-	struct request *r = read_request(l->store, on_page, l);
+	struct request *r = ask(l->store, on_page, l);
 	struct stmt *t = request_stmt(r, SQL_LIST);
 	int i;
 
@@ -168,7 +184,7 @@ ask_page(struct listing *l)
 	} else {
 		stmt_null(t);
 	}
-	bind_states(t, l->f.state);
+	bind_states(t, &l->f);
 	stmt_int4(t, l->f.limit + 1 - l->nrows + l->skip);
 	t = request_stmt(r, SQL_LIST_END);
 	stmt_uuid(t, &l->before);
@@ -255,7 +271,7 @@ on_lanes(struct request *r)
 static void
 ask_lanes(struct listing *l)
 {
-	struct request *r = read_request(l->store, on_lanes, l);
+	struct request *r = ask(l->store, on_lanes, l);
 	struct stmt *t = request_stmt(r, SQL_LANE_FIND);
 
 	if (l->f.queue.len > 0)
@@ -269,6 +285,15 @@ ask_lanes(struct listing *l)
 	request_send(store_any_pool(l->store), r);
 }
 
+static bool
+has_state(const struct store_filter *f, enum task_state state)
+{
+	int s = (int)state;
+
+	return f->state < 0 || s == f->state || (f->or_state != 0 && s == f->or_state) ||
+	       (f->state == TASK_READY && state == TASK_WAITING);
+}
+
 /* The task of a key, if it passes the other filters. */
 static void
 on_keyed_task(void *arg, enum store_status status, const struct task_row *row)
@@ -279,8 +304,7 @@ on_keyed_task(void *arg, enum store_status status, const struct task_row *row)
 	MAGIC_CHECK(l, LIST_MAGIC);
 	if (row != NULL && (f->queue.len == 0 || span_eq(f->queue, row->queue)) &&
 	    (f->task_type.len == 0 || span_eq(f->task_type, row->task_type)) && f->offset == 0 &&
-	    (f->state < 0 || (int)row->state == f->state || (f->state == TASK_READY && row->state == TASK_WAITING)) &&
-	    id_cmp(&row->id, &l->before) < 0)
+	    has_state(f, row->state) && id_cmp(&row->id, &l->before) < 0)
 		l->rows[l->nrows++] = *row;
 	list_answer(l, status, false, NULL);
 }
@@ -304,7 +328,7 @@ on_key(struct request *r)
 static void
 ask_key(struct listing *l)
 {
-	struct request *r = read_request(l->store, on_key, l);
+	struct request *r = ask(l->store, on_key, l);
 	struct stmt *t = request_stmt(r, SQL_IDEM_READ);
 	struct id digest = task_key_digest(l->f.tenant, l->f.key);
 

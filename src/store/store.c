@@ -24,6 +24,7 @@ store_open(const struct store_options *o)
 
 	s->magic = STORE_MAGIC;
 	s->o = *o;
+	s->unnamed = !o->conf->postgres.prepare;
 	srand48((long)(clock_now() ^ digest_fnv64(&s->o.boot, sizeof(s->o.boot))));
 	snprintf(s->trouble, sizeof(s->trouble), "not connected to postgres yet");
 	s->submit_pool = pool_new(s, "submit", o->submit_connections);

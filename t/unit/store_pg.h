@@ -182,7 +182,9 @@ static char proxy_conninfo[1000];
 
 struct proxy {
 	struct sockaddr_un to;
-	int pairs[PROXY_PAIRS][2]; /* client, server; -1 free */
+	int pairs[PROXY_PAIRS][2];     /* client, server; -1 free */
+	char hello[PROXY_PAIRS][1000]; /* what the client began with */
+	ssize_t hello_len[PROXY_PAIRS];
 	char mode;
 };
 
@@ -208,6 +210,28 @@ proxy_accept(struct proxy *p, int listener)
 	}
 	p->pairs[i][0] = client;
 	p->pairs[i][1] = server;
+	p->hello_len[i] = 0;
+}
+
+/* Another server connection for the same client, as a pooler does between transactions. */
+TAP_FN void
+proxy_swap(struct proxy *p, int i)
+{
+	char bytes[4000];
+	ssize_t n = 0;
+
+	close(p->pairs[i][1]);
+	p->pairs[i][1] = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (connect(p->pairs[i][1], (void *)&p->to, sizeof(p->to)) != 0 ||
+	    write(p->pairs[i][1], p->hello[i], (size_t)p->hello_len[i]) != p->hello_len[i])
+		_exit(1);
+	while (n < 6 || memcmp(bytes + n - 6, "Z\0\0\0\5I", 6) != 0) {
+		ssize_t got = read(p->pairs[i][1], bytes + n, sizeof(bytes) - (size_t)n);
+
+		if (got <= 0)
+			_exit(1);
+		n += got;
+	}
 }
 
 /* One side has bytes, or its end. */
@@ -217,6 +241,13 @@ proxy_move(struct proxy *p, int i, int side)
 	char bytes[65536];
 	ssize_t n = read(p->pairs[i][side], bytes, sizeof(bytes));
 
+	if (n > 0 && side == 0 && p->hello_len[i] == 0 && n <= (ssize_t)sizeof(p->hello[i])) {
+		memcpy(p->hello[i], bytes, (size_t)n);
+		p->hello_len[i] = n;
+	} else if (n > 0 && side == 0 && p->mode == 'x') {
+		p->mode = 'n';
+		proxy_swap(p, i);
+	}
 	if (n > 0 && ((p->mode == 'r' && side == 0) || (p->mode == 'a' && side == 1))) {
 		p->mode = 'n';
 		n = 0;
@@ -278,7 +309,8 @@ proxy_begin(void)
 	close(listener);
 }
 
-/* 'r': the next request is dropped and its line cut; 'a': the next answer; 'h': nothing moves; 'n': everything does. */
+/* 'r': the next request is dropped and its line cut; 'a': the next answer; 'x': the next request goes to another server connection;
+ * 'h': nothing moves; 'n': everything does. */
 TAP_FN void
 proxy_order(char mode)
 {

@@ -230,6 +230,31 @@ test_close(void)
 	is_int(x.a.status, STORE_FAILED, "it was not sent");
 }
 
+/* Behind a pooler that cannot have names: switched off, or found out. */
+static void
+test_unnamed(const struct store_options *o)
+{
+	struct answer x;
+
+	pg_conf.postgres.prepare = false;
+	store = store_open(o);
+	pg_wait_ready(store);
+	x = *submit("sum", "[8]", "u1");
+	ok(x.a.verdict == STORE_ACCEPTED, "without named statements");
+	store_close(&store);
+	pg_conf.postgres.prepare = true;
+	store = store_open(o);
+	pg_wait_ready(store);
+	x = *submit("sum", "[8]", "u2");
+	ok(x.a.verdict == STORE_ACCEPTED, "with them");
+	proxy_order('x');
+	x = *submit("sum", "[8]", "u3");
+	ok(x.a.verdict == STORE_ACCEPTED, "a name that the server does not know: without, from then on");
+	x = *submit("sum", "[8]", "u4");
+	ok(x.a.verdict == STORE_ACCEPTED, "again");
+	store_close(&store);
+}
+
 int
 main(void)
 {
@@ -257,6 +282,7 @@ main(void)
 		      "and not exists (select from taskq.waiting w where w.id = t.id)"),
 	    "0", "no task is nowhere");
 	test_close();
+	test_unnamed(&o);
 	proxy_end();
 	loop_free(&pg_loop);
 	pg_drop();

@@ -326,6 +326,31 @@ test_cuts(void)
 	    "t", "eighty are done, once");
 }
 
+/* A server that does not answer: the line is closed at the deadline, and the step goes again on another. */
+static void
+test_silence(void)
+{
+	int64_t deadline = pg_conf.postgres.deadline;
+	struct store_claimed tasks[5];
+
+	submit("s", 5);
+	look();
+	pg_conf.postgres.deadline = 200 * CLOCK_MS;
+	proxy_order('h');
+	got.done = false;
+	store_step(store, &(struct store_step){ .lanes = got.lanes, .nlanes = got.nlanes, .claim = 5 }, on_step, NULL);
+	noutcomes = 0;
+	pg_turn(300 * CLOCK_MS);
+	ok(!got.done, "a step is not answered while nobody answers");
+	proxy_order('n');
+	pg_conf.postgres.deadline = deadline;
+	pg_wait(&got.done);
+	is_int(got.n, 5, "its claim came through once");
+	memcpy(tasks, got.tasks, sizeof(tasks));
+	is_int(finish(tasks, 5), 5, "and is good");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "nothing else was leased");
+}
+
 static void
 test_hand(void)
 {
@@ -482,6 +507,7 @@ main(void)
 	test_life();
 	test_giveback();
 	test_cuts();
+	test_silence();
 	test_hand();
 	test_lost();
 	test_duties();

@@ -32,7 +32,8 @@ struct store_options {
 };
 
 struct store *store_open(const struct store_options *o) MUSTCHECK;
-void store_close(struct store **s); /* everything unanswered is answered FAILED or UNSURE first */
+void store_close(
+    struct store **s); /* everything unanswered is answered FAILED or UNSURE first; not from a callback of the store */
 
 /* What /readyz says: null when ready, else what is missing ("cannot connect to postgres: ...", "schema is version 3, this
  * program needs 4", "fsync is off"). */
@@ -139,11 +140,7 @@ struct store_giveback {
 	bool started;   /* they were started and stopped: run + 1 */
 };
 
-struct store_lane_want {
-	int32_t lane;
-};
-
-/* Written in this order: outcomes, give-backs, claim. */
+/* One commit, or none.  The claim does not see what the same step gives back.  A lease has at most one give-back in a step. */
 struct store_step {
 	const struct store_outcome *outcomes;
 	int noutcomes;
@@ -161,8 +158,8 @@ struct store_stepped {
 	int ntasks;
 };
 typedef void store_step_fn(void *arg, const struct store_stepped *s);
-void store_step(struct store *s, const struct store_step *step, store_step_fn *fn,
-    void *arg);                                  /* arrays borrowed until the callback */
+/* The arrays are borrowed until the callback. */
+void store_step(struct store *s, const struct store_step *step, store_step_fn *fn, void *arg);
 int64_t store_worker_inc(const struct store *s); /* 0: not registered yet */
 
 /* Touches worker.seen, and tells which of my running tasks were cancelled. */
@@ -189,17 +186,20 @@ void store_lanes(struct store *s, store_lanes_fn *fn, void *arg);
 
 /* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
 
-typedef void store_count_fn(
-    void *arg, enum store_status status, int64_t count, int64_t next); /* next: us until the next is due, -1 unknown */
-void store_promote(struct store *s, store_count_fn *fn, void *arg);    /* due waiting rows -> ready */
-void store_release_worker(
-    struct store *s, int64_t inc, store_count_fn *fn, void *arg);        /* dead local worker: delete row, then reap */
-void store_release_boot(struct store *s, store_count_fn *fn, void *arg); /* workers of this node from earlier starts */
-void store_reap(
-    struct store *s, store_count_fn *fn, void *arg); /* silent workers, orphan leases, expired pull leases */
-void store_partitions(struct store *s, store_count_fn *fn, void *arg); /* makes the coming ones; count = made ahead */
-void store_purge_keys(
-    struct store *s, store_count_fn *fn, void *arg); /* expired keys of finished tasks, one small batch */
+/* next: us until the next is due, -1 unknown */
+typedef void store_count_fn(void *arg, enum store_status status, int64_t count, int64_t next);
+/* Due waiting rows become ready, at most 500 at once: next is 0 when more are due. */
+void store_promote(struct store *s, store_count_fn *fn, void *arg);
+/* A dead local worker: its row goes, then its leases.  count: tasks that are ready again. */
+void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg);
+/* Workers of this node from earlier starts. */
+void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
+/* Silent workers and leases that belong to nobody. */
+void store_reap(struct store *s, store_count_fn *fn, void *arg);
+/* Makes the partitions of the coming days.  count: made now. */
+void store_partitions(struct store *s, store_count_fn *fn, void *arg);
+/* Expired keys of finished tasks, one small batch.  count: deleted; ask again while it is not small. */
+void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
 
 /* --- schema: store_migrate.c; synchronous, for taskqd --migrate only ---------------------------------------------------------------- */
 

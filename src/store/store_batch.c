@@ -1,10 +1,9 @@
 /* store_batch.c - one group commit: what was collected becomes ids, ranges and one statement.
  *
  * The batch is sorted by lane and priority before it is numbered, so that each (lane, priority) is a range of neighbours; delayed tasks come
- * last, outside any range.  Submissions of one key in the same batch go as one: the others get what the first gets, compared by
- * fingerprint.  A line lost after send means the same statement with the same ids again (the pool does that), never a look-up.  A key
- * that did not come back belongs to an earlier submission, or is mine from a first try that committed: idem_read tells, by the id I proposed.  A
- * batch that meets a lock or a poison row is halved, down to the one that fails alone.  Next: store_read.c.
+ * last, outside any range.  Submissions of one key in the same batch go as one, the others hang on it.  A line lost after send means
+ * the same statement with the same ids again (the pool does that), never a look-up.  A batch that meets a lock or a poison row is
+ * halved, down to the one that fails alone.  Logs a task that was refused.  Next: store_verdict.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,19 +13,9 @@
 
 #include "store/store_int.h"
 
-#define BATCH_MAGIC 0x5c0aba7cU
 #define TWIN_SLOTS 4096 /* power of two, well above BATCH_ITEMS */
-#define ROUNDS_MAX 4
-
-struct batch {
-	unsigned magic;
-	struct submitter *owner;
-	struct item **items; /* sorted; ids ascend */
-	int n;
-};
 
 static void on_stored(struct request *r);
-static void on_keys(struct request *r);
 
 static struct batch *
 batch_new(struct submitter *u, int room)
@@ -39,7 +28,7 @@ batch_new(struct submitter *u, int room)
 	return b;
 }
 
-static void
+void
 batch_free(struct batch *b)
 {
 	mem_free(&b->items);
@@ -238,7 +227,7 @@ bind_ranges(struct stmt *t, const struct batch *b)
 	}
 }
 
-static struct request *
+struct request *
 batch_request(struct batch *b, request_fn *fn)
 {
 	struct request *r = request_new(fn, b);
@@ -292,47 +281,7 @@ batch_begin(struct submitter *u)
 	return true;
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
-
-/* The task as it was submitted, from what the caller still holds. */
-static void
-row_of_request(const struct item *it, struct task_row *row)
-{
-	const struct task_request *q = it->in.request;
-
-	row->id = it->id;
-	row->lane = it->lane;
-	row->queue = q->queue;
-	row->task_type = q->task_type;
-	row->group = q->group;
-	row->priority = q->priority;
-	row->max_attempts = q->max_attempts;
-	row->payload = q->payload;
-	row->schema_version = q->schema_version;
-	row->trace_id = q->trace_id;
-	memcpy(row->labels, q->labels, sizeof(row->labels));
-	row->nlabels = q->nlabels;
-	row->state = it->later ? TASK_WAITING : TASK_READY;
-	row->updated_at = row->created_at;
-}
-
-/* The others of the same key in this batch: like the first, if they say the same. */
-static void
-answer_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first)
-{
-	struct store_submitted a;
-	struct list *node;
-	struct item *twin;
-
-	while ((node = list_first(&it->twins)) != NULL) {
-		twin = container_of(node, struct item, node);
-		list_remove(node);
-		a = *first;
-		a.verdict = digest_eq(fp, twin->fp, DIGEST_LEN) ? STORE_REPLAYED : STORE_MISMATCH;
-		item_answer(twin, &a);
-		item_free(twin);
-	}
-}
+/* --- answers -------------------------------------------------------------------------------------------------- */
 
 static void
 wake(struct store *s, const struct item *it)
@@ -347,30 +296,8 @@ wake(struct store *s, const struct item *it)
 	wake_workers_ring(s->o.wake);
 }
 
-/* Stored now.  Nobody may be left to tell. */
-static void
-accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at)
-{
-	struct store_submitted a = { .status = STORE_OK,
-		.verdict = STORE_ACCEPTED,
-		.surface = it->in.surface,
-		.version = TASK_RENDER_VERSION,
-		.expires_at = created_at + u->store->o.conf->keys.ttl };
-
-	if (it->fn == NULL) {
-		item_free(it);
-		return;
-	}
-	a.row.created_at = created_at;
-	a.row.run_at = run_at; /* where a delay led to */
-	row_of_request(it, &a.row);
-	answer_twins(it, it->fp, &a);
-	item_answer(it, &a);
-	item_free(it);
-}
-
 /* Nothing will come of these ids any more; the batch ends. */
-static void
+void
 batch_fail(struct batch *b, enum store_status status, const char *why)
 {
 	int i;
@@ -382,109 +309,6 @@ batch_fail(struct batch *b, enum store_status status, const char *why)
 		item_free(b->items[i]);
 	}
 	batch_free(b);
-}
-
-/* --- the second statement: whose are the keys that did not come back? ---------------------------------------------------- */
-
-static void
-ask_keys(struct batch *b)
-{
-	struct request *r;
-	struct stmt *t;
-	int i, n = 0;
-
-	for (i = 0; i < b->n; i++)
-		if (b->items[i] != NULL)
-			b->items[n++] = b->items[i];
-	b->n = n;
-	r = batch_request(b, on_keys);
-	t = request_stmt(r, SQL_IDEM_READ);
-	stmt_array(t);
-	for (i = 0; i < b->n; i++)
-		stmt_uuid(t, &b->items[i]->digest);
-	stmt_array_end(t);
-	request_send_first(b->owner->pool, r);
-}
-
-static void
-known_key(struct item *it, const PGresult *res, int row)
-{
-	struct store_submitted a = { .status = STORE_OK };
-	struct span fp = col_span(res, row, SQL_IDEM_READ_FP);
-
-	ASSERT(fp.len == DIGEST_LEN);
-	row_read(res, row, SQL_IDEM_READ_LANE, &a.row);
-	a.row.id = col_id(res, row, SQL_IDEM_READ_ID);
-	a.row.state = a.row.run_at > a.row.created_at ? TASK_WAITING : TASK_READY;
-	a.row.updated_at = a.row.created_at;
-	a.surface = (enum task_surface)col_int(res, row, SQL_IDEM_READ_SURFACE);
-	a.version = (int)col_int(res, row, SQL_IDEM_READ_VERSION);
-	a.expires_at = col_time(res, row, SQL_IDEM_READ_EXPIRES_AT);
-	if (id_eq(&a.row.id, &it->id))
-		a.verdict = STORE_ACCEPTED; /* a first try of mine committed and its answer was lost */
-	else if (digest_eq((const uint8_t *)fp.ptr, it->fp, DIGEST_LEN))
-		a.verdict = STORE_REPLAYED;
-	else
-		a.verdict = STORE_MISMATCH;
-	answer_twins(it, (const uint8_t *)fp.ptr, &a);
-	item_answer(it, &a);
-	item_free(it);
-}
-
-/* The key was deleted between the two statements: it is free again.  Twins go on by themselves. */
-static void
-key_gone(struct submitter *u, struct item *it)
-{
-	struct list *node;
-	struct item *twin;
-
-	while ((node = list_first(&it->twins)) != NULL) {
-		twin = container_of(node, struct item, node);
-		list_remove(node);
-		if (twin->fn != NULL)
-			item_again(u, twin);
-		else
-			item_free(twin);
-	}
-	if (it->fn != NULL && it->rounds < ROUNDS_MAX) {
-		item_again(u, it);
-		return;
-	}
-	item_fail(it, STORE_FAILED, "the key came and went");
-	item_free(it);
-}
-
-static void
-on_keys(struct request *r)
-{
-	struct batch *b = r->arg;
-	const PGresult *res = r->results[0];
-	struct id digest;
-	int i, k, row, hint = 0;
-
-	MAGIC_CHECK(b, BATCH_MAGIC);
-	if (r->status != STORE_OK) { /* what they are is not known: a first try of mine may have committed */
-		batch_fail(b, STORE_UNSURE, r->why);
-		request_free(&r);
-		return;
-	}
-	for (row = 0; row < PQntuples(res); row++) {
-		digest = col_id(res, row, SQL_IDEM_READ_DIGEST);
-		for (k = 0; k < b->n; k++) { /* they come in the order of the question, mostly */
-			i = (hint + k) % b->n;
-			if (b->items[i] == NULL || !id_eq(&b->items[i]->digest, &digest))
-				continue;
-			known_key(b->items[i], res, row);
-			b->items[i] = NULL;
-			hint = i + 1;
-			break;
-		}
-	}
-	for (i = 0; i < b->n; i++)
-		if (b->items[i] != NULL)
-			key_gone(b->owner, b->items[i]);
-	batch_free(b);
-	request_free(&r);
 }
 
 /* --- the first statement ---------------------------------------------------------------------------------------------------- */
@@ -522,7 +346,7 @@ split(struct batch *b)
 			b->items[live++] = it;
 			continue;
 		}
-		key_gone(b->owner, it);
+		verdict_gone(b->owner, it);
 	}
 	for (h = 0; h < 2; h++) {
 		half[h] = batch_new(b->owner, live / 2 + 1);
@@ -548,7 +372,7 @@ alone(struct batch *b, const struct request *r)
 		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
 		return;
 	}
-	answer_twins(it, it->fp, &busy);
+	verdict_twins(it, it->fp, &busy);
 	item_answer(it, &busy);
 	item_free(it);
 	batch_free(b);
@@ -570,14 +394,14 @@ stored(struct batch *b, const PGresult *res)
 		wake(b->owner->store, b->items[i]);
 		if (b->items[i]->fn == NULL && !list_empty(&b->items[i]->twins))
 			continue; /* its request is gone with its caller; the twins are told by what was stored */
-		accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT),
+		verdict_accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT),
 		    col_time(res, row, SQL_SUBMIT_RUN_AT));
 		b->items[i] = NULL;
 		left--;
 	}
 	mem_free(&at);
 	if (left > 0)
-		ask_keys(b);
+		verdict_ask(b);
 	else
 		batch_free(b);
 }

@@ -31,31 +31,19 @@ enum conn_event { CONN_EV_TIMER, CONN_EV_SOCKET, CONN_EV_REQUEST, CONN_EV_LOST, 
 
 static const char *const state_names[CONN_STATES] = { "down", "connecting", "greeting", "idle", "busy" };
 
-/* What the server answers next. */
-struct expected {
-	bool prepare;
-	int stmt;
-};
-
 struct store_conn {
 	unsigned magic;
 	struct store_pool *pool;
 	int number;
 	enum conn_state state;
-	PGconn *pg;
 	struct loop_fd *fd;
 	struct loop_timer *timer;
 	int failures; /* attempts since the last greeting */
 	int64_t attempt_at;
-	bool prepared[SQL_STATEMENTS];
+	struct wire wire;
 	struct request *request;  /* in flight: the pool's, or the greeting */
 	struct request *greeting; /* the same, while it is ours */
-	struct expected expected[2 * REQUEST_STMTS];
-	int nexpected, next_expected;
 	int64_t sent_at;
-	bool flushing;
-	bool synced;   /* the Sync was handed to libpq */
-	bool in_doubt; /* the server warned that it did not wait for its replica */
 	enum hello_step step;
 	struct store_server server;
 };
@@ -76,7 +64,7 @@ set_state(struct store_conn *c, enum conn_state state)
 	bool was_up = c->state == CONN_IDLE || c->state == CONN_BUSY;
 	bool is_up = state == CONN_IDLE || state == CONN_BUSY;
 
-	ASSERT((state == CONN_DOWN) == (c->pg == NULL));
+	ASSERT((state == CONN_DOWN) == (c->wire.pg == NULL));
 	ASSERT((state == CONN_BUSY || state == CONN_GREETING) == (c->request != NULL));
 	log_debug("connection", log_str("pool", pool_purpose(c->pool)), log_int("connection", c->number),
 	    log_str("from", state_names[c->state]), log_str("to", state_names[state]));
@@ -126,7 +114,7 @@ on_notice(void *arg, const PGresult *res)
 
 	MAGIC_CHECK(c, CONN_MAGIC);
 	if (function != NULL && strcmp(function, "SyncRepWaitForLSN") == 0)
-		c->in_doubt = true;
+		c->wire.in_doubt = true;
 	log_debug("postgres says", log_str("pool", pool_purpose(c->pool)),
 	    log_str("notice", PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)));
 }
@@ -135,7 +123,7 @@ static void
 watch(struct store_conn *c, int want)
 {
 	if (c->fd == NULL)
-		c->fd = loop_fd_new(pool_store(c->pool)->o.loop, PQsocket(c->pg), want, on_socket, c);
+		c->fd = loop_fd_new(pool_store(c->pool)->o.loop, PQsocket(c->wire.pg), want, on_socket, c);
 	else
 		loop_fd_want(c->fd, want);
 }
@@ -146,16 +134,15 @@ connect_begin(struct store_conn *c)
 	char why[256];
 
 	c->attempt_at = clock_now();
-	memset(c->prepared, 0, sizeof(c->prepared));
 	c->server = (struct store_server){ 0 };
-	c->pg = hello_connect_start(pool_store(c->pool), pool_purpose(c->pool));
+	wire_begin(&c->wire, hello_connect_start(pool_store(c->pool), pool_purpose(c->pool)));
 	set_state(c, CONN_CONNECTING);
-	if (PQstatus(c->pg) == CONNECTION_BAD) {
-		first_line(PQerrorMessage(c->pg), why, sizeof(why));
+	if (PQstatus(c->wire.pg) == CONNECTION_BAD) {
+		first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
 		conn_event(c, CONN_EV_LOST, why);
 		return;
 	}
-	PQsetNoticeReceiver(c->pg, on_notice, c);
+	PQsetNoticeReceiver(c->wire.pg, on_notice, c);
 	loop_timer_set(c->timer, conn_conf(c)->postgres.connect_timeout);
 	watch(c, LOOP_WRITE);
 }
@@ -169,49 +156,13 @@ conn_start(struct store_conn *c)
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
-static void
-expect(struct store_conn *c, bool prepare, int stmt)
-{
-	ASSERT((size_t)c->nexpected < ARRAY_LEN(c->expected));
-	c->expected[c->nexpected++] = (struct expected){ prepare, stmt };
-}
-
-/* Puts one statement into the pipeline. */
-static bool
-stmt_send(struct store_conn *c, const struct stmt *t, int index)
-{
-	const struct store_sql_text *text = &store_sql_texts[t->sql];
-	const char *values[SQL_PARAMS_MAX];
-	int formats[SQL_PARAMS_MAX];
-	bool named = !pool_store(c->pool)->unnamed && c->greeting == NULL;
-	int i;
-
-	ASSERT(stmt_is_whole(t));
-	for (i = 0; i < t->nparams; i++) {
-		/* an empty value is not null: it needs an address */
-		values[i] = t->at[i] < 0 ? NULL : t->bytes.data == NULL ? "" : t->bytes.data + t->at[i];
-		formats[i] = 1;
-	}
-	if (named && !c->prepared[t->sql]) {
-		if (!PQsendPrepare(c->pg, text->name, text->text, text->nparams, text->types))
-			return false;
-		expect(c, true, index);
-		c->prepared[t->sql] = true; /* taken back when the server refuses */
-	}
-	expect(c, false, index);
-	if (named)
-		return PQsendQueryPrepared(c->pg, text->name, t->nparams, values, t->len, formats, 1) != 0;
-	return PQsendQueryParams(c->pg, text->text, t->nparams, text->types, values, t->len, formats, 1) != 0;
-}
-
 static bool
 flush(struct store_conn *c)
 {
-	int left = PQflush(c->pg);
+	bool good = wire_flush(&c->wire);
 
-	c->flushing = left == 1;
-	watch(c, c->flushing ? LOOP_READ | LOOP_WRITE : LOOP_READ);
-	return left >= 0;
+	watch(c, c->wire.flushing ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	return good;
 }
 
 /* A named place for tests: "sql.claim.sent", "sql.claim.answered". */
@@ -232,103 +183,15 @@ static void
 send_request(struct store_conn *c, struct request *r)
 {
 	char why[256];
-	int i;
 
 	c->request = r;
-	c->nexpected = c->next_expected = 0;
-	c->synced = c->in_doubt = false;
 	c->sent_at = clock_now();
-	r->status = STORE_OK;
-	r->action = ACTION_NONE;
-	r->sqlstate[0] = r->why[0] = '\0';
-	for (i = 0; i < r->nstmts && stmt_send(c, &r->stmts[i], i); i++)
-		;
-	if (i == r->nstmts && PQpipelineSync(c->pg)) {
-		c->synced = true;
-		if (flush(c)) {
-			pass(r, "sent");
-			return;
-		}
-	}
-	first_line(PQerrorMessage(c->pg), why, sizeof(why));
-	conn_event(c, CONN_EV_LOST, why);
-}
-
-/* --- receiving ---------------------------------------------------------------------------------------------------- */
-
-static void
-note_error(struct store_conn *c, const PGresult *res)
-{
-	struct request *r = c->request;
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-
-	if (c->next_expected < c->nexpected && c->expected[c->next_expected].prepare)
-		c->prepared[r->stmts[c->expected[c->next_expected].stmt].sql] = false;
-	if (r->sqlstate[0] != '\0' || state == NULL)
+	if (wire_send(&c->wire, r, !pool_store(c->pool)->unnamed && c->greeting == NULL) && flush(c)) {
+		pass(r, "sent");
 		return;
-	snprintf(r->sqlstate, sizeof(r->sqlstate), "%s", state);
-	snprintf(r->why, sizeof(r->why), "%s", message != NULL ? message : "error without a message");
-}
-
-/* A statement that was skipped after an error of an earlier one: its name is not known to the server either. */
-static void
-note_skipped(struct store_conn *c)
-{
-	if (c->next_expected < c->nexpected && c->expected[c->next_expected].prepare)
-		c->prepared[c->request->stmts[c->expected[c->next_expected].stmt].sql] = false;
-}
-
-static void
-keep_result(struct store_conn *c, PGresult *res)
-{
-	const struct expected *e = &c->expected[c->next_expected];
-	int columns;
-
-	ASSERT(c->next_expected < c->nexpected);
-	columns = store_sql_texts[c->request->stmts[e->stmt].sql].ncolumns;
-	ASSERT(e->prepare || columns == 0 || columns == PQnfields(res));
-	if (e->prepare || c->request->results[e->stmt] != NULL)
-		PQclear(res);
-	else
-		c->request->results[e->stmt] = res;
-}
-
-/* Takes what libpq has.  True when the Sync was answered. */
-static bool
-receive(struct store_conn *c)
-{
-	PGresult *res;
-	int extra = 0; /* nulls after the last statement: an error of the commit itself has one */
-
-	while (!PQisBusy(c->pg)) {
-		res = PQgetResult(c->pg);
-		if (res == NULL) { /* the end of one statement, or of the line */
-			if (PQstatus(c->pg) == CONNECTION_BAD || (c->next_expected == c->nexpected && extra++ > 0))
-				return false;
-			if (c->next_expected < c->nexpected)
-				c->next_expected++;
-			continue;
-		}
-		switch (PQresultStatus(res)) {
-		case PGRES_PIPELINE_SYNC:
-			PQclear(res);
-			return true;
-		case PGRES_TUPLES_OK:
-		case PGRES_COMMAND_OK:
-			keep_result(c, res);
-			break;
-		case PGRES_PIPELINE_ABORTED:
-			note_skipped(c);
-			PQclear(res);
-			break;
-		default:
-			note_error(c, res);
-			PQclear(res);
-			break;
-		}
 	}
-	return false;
+	first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
+	conn_event(c, CONN_EV_LOST, why);
 }
 
 static void
@@ -372,12 +235,12 @@ request_over(struct store_conn *c)
 {
 	struct request *r = c->request;
 
-	if (c->in_doubt)
+	if (c->wire.in_doubt)
 		r->status = STORE_UNSURE;
 	else if (r->sqlstate[0] != '\0')
 		r->status = STORE_REFUSED;
 	r->action = r->status == STORE_OK ? ACTION_NONE : store_error_action(r->sqlstate);
-	if (c->in_doubt)
+	if (c->wire.in_doubt)
 		r->action = ACTION_RECONNECT;
 	stats_add(S_PG_STATEMENTS, r->nstmts);
 	stats_observe(H_PG_SECONDS, (double)(clock_now() - c->sent_at) / 1e6);
@@ -403,15 +266,15 @@ close_socket(struct store_conn *c)
 {
 	int fd;
 
-	if (c->pg == NULL)
+	if (c->wire.pg == NULL)
 		return;
 	loop_fd_free(&c->fd);
-	fd = PQsocket(c->pg);
+	fd = PQsocket(c->wire.pg);
 	if (fd >= 0 && c->request != NULL) /* what libpq still holds must not follow */
 		(void)shutdown(fd, SHUT_RDWR);
-	PQfinish(c->pg);
-	c->pg = NULL;
-	c->flushing = false;
+	PQfinish(c->wire.pg);
+	c->wire.pg = NULL;
+	c->wire.flushing = false;
 }
 
 /* Full jitter; the first retry soon, later ones at most one a second. */
@@ -441,18 +304,20 @@ lose(struct store_conn *c, const char *why)
 	c->request = NULL;
 	set_state(c, CONN_DOWN);
 	c->failures++;
-	if (was_up) {
-		stats_inc(S_PG_CUTS);
+	if (pool_closing(c->pool))
+		log_debug("connection closed", log_str("pool", pool_purpose(c->pool)));
+	else if (was_up)
 		log_warning(
 		    "lost the connection to postgres", log_str("pool", pool_purpose(c->pool)), log_str("error", why));
-	} else {
+	else
 		log_warning(
 		    "could not connect to postgres", log_str("pool", pool_purpose(c->pool)), log_str("error", why));
-	}
+	if (was_up && !pool_closing(c->pool))
+		stats_inc(S_PG_CUTS);
 	store_trouble(pool_store(c->pool), why);
 	loop_timer_set(c->timer, backoff(c));
 	if (r != NULL) {
-		r->status = c->synced ? STORE_UNSURE : STORE_FAILED;
+		r->status = c->wire.synced ? STORE_UNSURE : STORE_FAILED;
 		r->action = ACTION_RECONNECT;
 		snprintf(r->why, sizeof(r->why), "%s", why);
 		pool_answer(c->pool, r);
@@ -478,13 +343,13 @@ connect_poll(struct store_conn *c)
 	PostgresPollingStatusType next;
 
 	loop_fd_free(&c->fd); /* libpq may go on with another socket */
-	next = PQconnectPoll(c->pg);
+	next = PQconnectPoll(c->wire.pg);
 	if (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
 		watch(c, next == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE);
 		return;
 	}
-	if (next != PGRES_POLLING_OK || PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
-		first_line(PQerrorMessage(c->pg), why, sizeof(why));
+	if (next != PGRES_POLLING_OK || PQsetnonblocking(c->wire.pg, 1) != 0 || !PQenterPipelineMode(c->wire.pg)) {
+		first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
 		conn_event(c, CONN_EV_LOST, why);
 		return;
 	}
@@ -498,22 +363,22 @@ static void
 talk(struct store_conn *c)
 {
 	char why[256];
-	bool alive = PQconsumeInput(c->pg) != 0;
+	bool alive = PQconsumeInput(c->wire.pg) != 0;
 
-	if (c->request != NULL && receive(c)) {
+	if (c->request != NULL && wire_receive(&c->wire)) {
 		request_over(c);
 		return;
 	}
-	if (alive && c->flushing)
+	if (alive && c->wire.flushing)
 		alive = flush(c);
 	if (c->request == NULL) /* a parameter that changed, a notice, last words */
-		(void)PQisBusy(c->pg);
-	if (alive && PQstatus(c->pg) != CONNECTION_BAD)
+		(void)PQisBusy(c->wire.pg);
+	if (alive && PQstatus(c->wire.pg) != CONNECTION_BAD)
 		return;
 	if (c->request != NULL && c->request->why[0] != '\0')
 		snprintf(why, sizeof(why), "%s", c->request->why);
 	else
-		first_line(PQerrorMessage(c->pg), why, sizeof(why));
+		first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
 	conn_event(c, CONN_EV_LOST, why);
 }
 

@@ -107,6 +107,29 @@ struct stmt *request_stmt(struct request *r, enum store_sql sql);
 void request_send(struct store_pool *p, struct request *r);
 void request_send_first(struct store_pool *p, struct request *r); /* before all that wait */
 
+/* --- the wire: store_wire.c ------------------------------------------------------------------------------------------------------ */
+
+struct expected { /* what the server answers next */
+	bool prepare;
+	int stmt;
+};
+
+struct wire {
+	PGconn *pg;
+	bool prepared[SQL_STATEMENTS];
+	struct request *request; /* whose answers come */
+	struct expected expected[2 * REQUEST_STMTS];
+	int nexpected, next_expected;
+	bool flushing; /* libpq has bytes that the socket did not take */
+	bool synced;   /* the Sync was handed to libpq: from here on nothing is certain without an answer */
+	bool in_doubt; /* the server warned that it did not wait for its replica */
+};
+
+void wire_begin(struct wire *w, PGconn *pg);
+bool wire_send(struct wire *w, struct request *r, bool named) MUSTCHECK; /* false: the line is lost */
+bool wire_flush(struct wire *w) MUSTCHECK;
+bool wire_receive(struct wire *w) MUSTCHECK; /* takes what libpq has; true: the Sync was answered */
+
 /* --- connections: store_conn.c ------------------------------------------------------------------------------------------------ */
 
 enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_GREETING, CONN_IDLE, CONN_BUSY, CONN_STATES };
@@ -222,6 +245,25 @@ void item_free(struct item *it);
 /* Takes what fits from the collected and sends it.  False: no ids can be made now. */
 bool batch_begin(struct submitter *u) MUSTCHECK;
 
+#define BATCH_MAGIC 0x5c0aba7cU
+
+struct batch {
+	unsigned magic;
+	struct submitter *owner;
+	struct item **items; /* sorted; ids ascend */
+	int n;
+};
+
+void batch_free(struct batch *b);
+void batch_fail(struct batch *b, enum store_status status, const char *why); /* answers all and frees */
+struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* with the last deadline of its items */
+
+/* store_verdict.c */
+void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
+void verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first);
+void verdict_ask(struct batch *b);                       /* whose are the keys of the items that are left? */
+void verdict_gone(struct submitter *u, struct item *it); /* nothing was stored for it: again, or given up */
+
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
 /* The ten columns from lane to payload as they follow each other in get, list and idem_read. */
@@ -309,6 +351,13 @@ void worker_lose(struct store_worker *w);                            /* the iden
 struct lane_info *worker_lane(struct store_worker *w, int32_t lane); /* null: never read */
 void step_send(struct store_worker *w); /* the step that waits, if there is one and somebody to take it */
 void step_close(struct store_worker *w);
+
+/* The claim is the first statement of a step; the second looks at the worker's row. */
+void claim_add(struct store_worker *w, struct request *r);
+void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
+int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r);
+void outcome_add(struct store_worker *w, struct request *r);
+void outcome_take(struct stepping *st, const struct request *r);
 
 /* Rows were put where claims may have passed already. */
 void store_wake_lower(struct store *s, int32_t lane);

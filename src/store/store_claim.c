@@ -1,0 +1,201 @@
+/* store_claim.c - what a worker asks for, and what it got.
+ *
+ * A lane is asked from its low-water mark on, so that a claim does not walk over the dead rows of what was claimed before; the mark is a plain
+ * read's head, a little earlier, and is forgotten when rows were put below it.  Rows come back with each lease; a lease whose ids are all
+ * holes is dropped at once.  The claim advances the worker's seq, which is why every step has one, if only for no tasks.
+ * Logs nothing.  Next: store_lease.c.
+ */
+#include <string.h>
+
+#include "store/store_int.h"
+
+#define MARGIN CLOCK_SECOND /* rows of other processes may begin a little before the mark and come after it was read */
+#define PRIO_END 32768
+
+/* --- claim -------------------------------------------------------------------------------------------------------- */
+
+/* From where a lane is asked: its head as it was read, a little earlier; from zero when there is none, or rows were put below it. */
+static bool
+mark_of(const struct store_worker *w, const struct lane_info *l, struct id *start_r)
+{
+	const struct wake *wake = w->store->o.wake;
+	int64_t ms;
+	int i;
+
+	if (l == NULL || !l->marked || (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower))
+		return false;
+	ms = (task_id_time(&l->start) - MARGIN) / CLOCK_MS;
+	memset(start_r, 0, sizeof(*start_r));
+	for (i = 0; i < 6; i++)
+		start_r->b[i] = (uint8_t)(ms >> (40 - 8 * i));
+	return true;
+}
+
+struct probe {
+	int32_t lane;
+	int prio, below;
+	struct id start;
+};
+
+/* More urgent rows than the head may have come since: they are asked for from zero. */
+static int
+probes_of(struct store_worker *w, int32_t lane, struct probe p[2])
+{
+	const struct lane_info *l = worker_lane(w, lane);
+	struct id start;
+
+	p[0] = (struct probe){ lane, -PRIO_END, PRIO_END, { { 0 } } };
+	if (!mark_of(w, l, &start))
+		return 1;
+	p[0].below = l->prio;
+	p[1] = (struct probe){ lane, l->prio, PRIO_END, start };
+	return 2;
+}
+
+static void
+bind_probes(struct store_worker *w, struct stmt *t, const struct store_step *in, bool claims)
+{
+	struct probe p[2];
+	int column, i, k, n;
+
+	for (column = 0; column < 4; column++) {
+		stmt_array(t);
+		for (i = 0; claims && i < in->nlanes; i++) {
+			n = probes_of(w, in->lanes[i], p);
+			for (k = 0; k < n; k++) {
+				if (column == 0)
+					stmt_int4(t, p[k].lane);
+				else if (column == 1)
+					stmt_int2(t, p[k].prio);
+				else if (column == 2)
+					stmt_uuid(t, &p[k].start);
+				else
+					stmt_int4(t, p[k].below);
+			}
+		}
+		stmt_array_end(t);
+	}
+}
+
+void
+claim_add(struct store_worker *w, struct request *r)
+{
+	struct stepping *st = &w->step;
+	bool claims = st->to == st->copy.noutcomes && st->copy.claim > 0;
+	int64_t lease_id = store_new_rid(w->store);
+	struct stmt *t = request_stmt(r, SQL_CLAIM);
+
+	buf_put(&st->lease_ids, &lease_id, sizeof(lease_id));
+	stmt_int4(t, w->inc);
+	stmt_int8(t, w->seq + 1);
+	stmt_int8(t, lease_id);
+	stmt_int4(t, claims ? st->copy.claim : 0);
+	bind_probes(w, t, &st->copy, claims);
+	stmt_int4(request_stmt(r, SQL_WORKER_LOOK), w->inc);
+}
+
+void
+claim_add_again(struct store_worker *w, struct request *r)
+{
+	struct stepping *st = &w->step;
+	size_t i, n = st->lease_ids.len / sizeof(int64_t);
+	struct stmt *t;
+	int64_t lease_id;
+
+	if (!st->uncertain)
+		return;
+	st->at_claim_again = r->nstmts;
+	t = request_stmt(r, SQL_CLAIM_AGAIN);
+	stmt_int4(t, w->inc);
+	stmt_array(t);
+	for (i = 0; i + 1 < n; i++) { /* those of the tries before this one */
+		memcpy(&lease_id, st->lease_ids.data + i * sizeof(lease_id), sizeof(lease_id));
+		stmt_int8(t, lease_id);
+	}
+	stmt_array_end(t);
+}
+
+/* A lease without tasks is of use to nobody. */
+static void
+on_dropped(struct request *r)
+{
+	request_free(&r);
+}
+
+static void
+drop_hollow(struct store_worker *w, const struct store_lease *l)
+{
+	struct request *r = request_new(on_dropped, w);
+	struct stmt *t = request_stmt(r, SQL_LEASE_DROP);
+
+	r->repeat = true;
+	r->deadline = clock_now() + w->store->o.conf->postgres.deadline;
+	stmt_array(t);
+	stmt_uuid(t, &l->lo);
+	stmt_array_end(t);
+	stmt_array(t);
+	stmt_int8(t, l->lease_id);
+	stmt_array_end(t);
+	request_send(w->pool, r);
+}
+
+static void
+claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_claimed *c)
+{
+	const struct lane_info *lane;
+	struct span options = col_span(res, row, SQL_CLAIM_OPTIONS);
+	int lost = (int)col_int(res, row, SQL_CLAIM_LOST);
+
+	c->row.id = col_id(res, row, SQL_CLAIM_ID);
+	c->row.lane = (int32_t)col_int(res, row, SQL_CLAIM_LANE);
+	lane = worker_lane(w, c->row.lane);
+	ASSERT(lane != NULL); /* only lanes that were read are asked for */
+	c->row.queue = lane->queue;
+	c->row.task_type = lane->task_type;
+	c->row.group = lane->group;
+	c->row.priority = -(int)col_int(res, row, SQL_CLAIM_PRIO);
+	c->row.max_attempts = (int)col_int(res, row, SQL_CLAIM_MAX_ATTEMPTS);
+	c->row.created_at = col_time(res, row, SQL_CLAIM_CREATED_AT);
+	c->row.updated_at = col_time(res, row, SQL_CLAIM_SINCE);
+	c->row.run_at = col_time(res, row, SQL_CLAIM_RUN_AT);
+	c->row.payload = col_span(res, row, SQL_CLAIM_PAYLOAD);
+	c->row.error_class = span_of(task_class_name((enum task_class)col_int(res, row, SQL_CLAIM_ERROR_CLASS)));
+	c->row.error_code = col_span(res, row, SQL_CLAIM_ERROR_CODE);
+	c->row.state = TASK_LEASED;
+	if (options.len > 0 && !task_options_unpack(options, &c->row))
+		c->row.nlabels = 0;
+	c->run = c->row.run = (int)col_int(res, row, SQL_CLAIM_RUN);
+	c->attempts = c->row.attempts = (int)col_int(res, row, SQL_CLAIM_ATTEMPTS);
+	/* a worker lost under many tasks says little of one; from the third loss on the task was alone */
+	c->crashes = (int)col_int(res, row, SQL_CLAIM_CRASHES) + (lost > 2 ? lost - 2 : 0);
+	c->row.crashes = c->crashes;
+}
+
+/* Adds the leases and tasks of one result; tasks_r has room.  lease_id 0: each row tells its own. */
+int
+claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r)
+{
+	struct store_lease lease = { .lease_id = lease_id };
+	struct open_lease *l = NULL;
+	int row, n = 0;
+
+	for (row = 0; row < PQntuples(res); row++) {
+		if (lease_id == 0)
+			lease.lease_id = col_int(res, row, SQL_CLAIM_AGAIN_LEASE_ID);
+		lease.lo = col_id(res, row, SQL_CLAIM_LO);
+		lease.hi = col_id(res, row, SQL_CLAIM_HI);
+		if (col_null(res, row, SQL_CLAIM_ID)) {
+			drop_hollow(w, &lease);
+			continue;
+		}
+		if (l == NULL || l->lease.lease_id != lease.lease_id || !id_eq(&l->lease.lo, &lease.lo))
+			l = lease_find(&w->leases, &lease);
+		if (l == NULL)
+			l = lease_add(&w->leases, &lease);
+		tasks_r[n] = (struct store_claimed){ .lease = lease };
+		claimed_row(w, res, row, &tasks_r[n]);
+		lease_open_task(l, &tasks_r[n].row.id);
+		n++;
+	}
+	return n;
+}

@@ -1,0 +1,158 @@
+/* store_wire.c - a request into libpq's pipeline, its answers out of it.
+ *
+ * Statements travel before one Sync.  Their answers come in the same order: for each a result and a null, at the end the Sync's own.  An error
+ * skips what follows it, up to the Sync.  Statements are prepared by name when the connection first needs them; what the server refused to
+ * prepare is not counted as prepared.  Moves bytes and knows nothing of states.  Next: store_conn.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/store_int.h"
+
+void
+wire_begin(struct wire *w, PGconn *pg)
+{
+	*w = (struct wire){ .pg = pg };
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------------ */
+
+static void
+expect(struct wire *w, bool prepare, int stmt)
+{
+	ASSERT((size_t)w->nexpected < ARRAY_LEN(w->expected));
+	w->expected[w->nexpected++] = (struct expected){ prepare, stmt };
+}
+
+/* Puts one statement into the pipeline. */
+static bool
+stmt_send(struct wire *w, const struct stmt *t, int index, bool named)
+{
+	const struct store_sql_text *text = &store_sql_texts[t->sql];
+	const char *values[SQL_PARAMS_MAX];
+	int formats[SQL_PARAMS_MAX];
+	int i;
+
+	ASSERT(stmt_is_whole(t));
+	for (i = 0; i < t->nparams; i++) {
+		/* an empty value is not null: it needs an address */
+		values[i] = t->at[i] < 0 ? NULL : t->bytes.data == NULL ? "" : t->bytes.data + t->at[i];
+		formats[i] = 1;
+	}
+	if (named && !w->prepared[t->sql]) {
+		if (!PQsendPrepare(w->pg, text->name, text->text, text->nparams, text->types))
+			return false;
+		expect(w, true, index);
+		w->prepared[t->sql] = true; /* taken back when the server refuses */
+	}
+	expect(w, false, index);
+	if (named)
+		return PQsendQueryPrepared(w->pg, text->name, t->nparams, values, t->len, formats, 1) != 0;
+	return PQsendQueryParams(w->pg, text->text, t->nparams, text->types, values, t->len, formats, 1) != 0;
+}
+
+bool
+wire_flush(struct wire *w)
+{
+	int left = PQflush(w->pg);
+
+	w->flushing = left == 1;
+	return left >= 0;
+}
+
+bool
+wire_send(struct wire *w, struct request *r, bool named)
+{
+	int i;
+
+	w->request = r;
+	w->nexpected = w->next_expected = 0;
+	w->synced = w->in_doubt = false;
+	r->status = STORE_OK;
+	r->action = ACTION_NONE;
+	r->sqlstate[0] = r->why[0] = '\0';
+	for (i = 0; i < r->nstmts; i++)
+		if (!stmt_send(w, &r->stmts[i], i, named))
+			return false;
+	if (!PQpipelineSync(w->pg))
+		return false;
+	w->synced = true;
+	return wire_flush(w);
+}
+
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
+
+static void
+note_error(struct wire *w, const PGresult *res)
+{
+	struct request *r = w->request;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (w->next_expected < w->nexpected && w->expected[w->next_expected].prepare)
+		w->prepared[r->stmts[w->expected[w->next_expected].stmt].sql] = false;
+	if (r->sqlstate[0] != '\0' || state == NULL)
+		return;
+	snprintf(r->sqlstate, sizeof(r->sqlstate), "%s", state);
+	snprintf(r->why, sizeof(r->why), "%s", message != NULL ? message : "error without a message");
+}
+
+/* A statement that was skipped after an error of an earlier one: its name is not known to the server either. */
+static void
+note_skipped(struct wire *w)
+{
+	if (w->next_expected < w->nexpected && w->expected[w->next_expected].prepare)
+		w->prepared[w->request->stmts[w->expected[w->next_expected].stmt].sql] = false;
+}
+
+static void
+keep_result(struct wire *w, PGresult *res)
+{
+	const struct expected *e = &w->expected[w->next_expected];
+	int columns;
+
+	ASSERT(w->next_expected < w->nexpected);
+	columns = store_sql_texts[w->request->stmts[e->stmt].sql].ncolumns;
+	ASSERT(e->prepare || columns == 0 || columns == PQnfields(res));
+	if (e->prepare || w->request->results[e->stmt] != NULL)
+		PQclear(res);
+	else
+		w->request->results[e->stmt] = res;
+}
+
+/* Takes what libpq has.  True when the Sync was answered. */
+bool
+wire_receive(struct wire *w)
+{
+	PGresult *res;
+	int extra = 0; /* nulls after the last statement: an error of the commit itself has one */
+
+	while (!PQisBusy(w->pg)) {
+		res = PQgetResult(w->pg);
+		if (res == NULL) { /* the end of one statement, or of the line */
+			if (PQstatus(w->pg) == CONNECTION_BAD || (w->next_expected == w->nexpected && extra++ > 0))
+				return false;
+			if (w->next_expected < w->nexpected)
+				w->next_expected++;
+			continue;
+		}
+		switch (PQresultStatus(res)) {
+		case PGRES_PIPELINE_SYNC:
+			PQclear(res);
+			return true;
+		case PGRES_TUPLES_OK:
+		case PGRES_COMMAND_OK:
+			keep_result(w, res);
+			break;
+		case PGRES_PIPELINE_ABORTED:
+			note_skipped(w);
+			PQclear(res);
+			break;
+		default:
+			note_error(w, res);
+			PQclear(res);
+			break;
+		}
+	}
+	return false;
+}

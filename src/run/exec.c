@@ -64,7 +64,7 @@ code_copy(char *to, size_t size, const char *from)
 {
 	size_t i;
 
-	for (i = 0; from[i] != '\0' && i < size - 1; i++)
+	for (i = 0; i < size - 1 && from[i] != '\0'; i++)
 		to[i] = isalnum((unsigned char)from[i]) ? (char)toupper((unsigned char)from[i]) : '_';
 	to[i] = '\0';
 }

@@ -246,6 +246,22 @@ end_by_status(struct command *c, int status)
 	buf_free(&room);
 }
 
+/* For whoever debugs a handler; the log of a production system has no such lines. */
+static void
+log_stderr(const struct command *c)
+{
+	char text[1024];
+	struct buf room = { 0 };
+	struct span said = exec_text_trim(tail_text(&c->err, &room));
+
+	if (said.len >= sizeof(text))
+		said = (struct span){ said.ptr + said.len - sizeof(text) + 1, sizeof(text) - 1 };
+	if (said.len > 0 && exec_text_clean(text, sizeof(text), said) > 0)
+		log_debug("handler wrote to stderr", log_id("task_id", &c->x->row->id),
+		    log_int("attempt", c->x->attempt), log_str("stderr", text));
+	buf_free(&room);
+}
+
 static void
 end_by_exit(struct command *c, int status)
 {
@@ -254,6 +270,8 @@ end_by_exit(struct command *c, int status)
 	/* What it wrote last is in the pipes still. */
 	output_read(c, STDOUT_FILENO, 1 << 10);
 	output_read(c, STDERR_FILENO, 1 << 10);
+	if (log_level() == LOG_LEVEL_DEBUG)
+		log_stderr(c);
 	if (c->too_much) {
 		snprintf(message, sizeof(message), "wrote more than %lld bytes to standard output",
 		    (long long)c->x->env->conf->work.output_max);
@@ -279,9 +297,10 @@ static void
 command_heard(struct launch_run *line, const struct launch_msg *m)
 {
 	struct command *c = container_of(line, struct command, line);
-	struct exec_run *x = c->x;
+	struct exec_run *x;
 
 	MAGIC_CHECK(c, COMMAND_MAGIC);
+	x = c->x;
 	if (m == NULL) {
 		exec_crash(x, "LAUNCHER_LOST", -1, SPAN("the launcher of the command is gone"));
 	} else if (m->verb == LAUNCH_EXITED) {

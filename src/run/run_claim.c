@@ -10,7 +10,7 @@
  *
  * Looks.  Bells make them unnecessary on this node, other nodes' submissions are found by them.  After a claim that came back
  * short the next look is soon (a row that somebody else held locked was passed over) and then later and later, up to IDLE_POLLS
- * times work.poll.  A look is one query, and rests at least LOOK_SHARE times as long as it took.
+ * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 #define LOOK_GROWTH 4
 #define LOOK_AGAIN (10 * CLOCK_MS) /* least time between two looks */
 #define LOOK_SHARE 20
+#define LOOK_REST (5 * CLOCK_SECOND) /* most, for that reason */
 #define IDLE_POLLS 5
 #define IDLE_MOST (5 * CLOCK_SECOND)
 
@@ -153,7 +154,7 @@ static bool
 any_hot(const struct run *r)
 {
 	for (int i = 0; i < r->lanes.n; i++)
-		if (r->lanes.all[i].hot)
+		if (r->lanes.all[i].hot && !r->lanes.all[i].paused)
 			return true;
 	return false;
 }
@@ -168,22 +169,34 @@ idle_pause(const struct run *r)
 	return most > poll ? most : poll;
 }
 
+static int64_t
+look_rest(const struct run *r, enum store_status status)
+{
+	int64_t rest = (clock_now() - r->lanes.looked_at) * LOOK_SHARE;
+
+	if (status != STORE_OK)
+		return 0; /* a database that was away took its time, but not its strength */
+	return rest < LOOK_REST ? rest : LOOK_REST;
+}
+
 static void
 look_answered(void *arg, enum store_status status, const struct store_lane *in, int n)
 {
 	struct run *r = arg;
-	int64_t took = clock_now() - r->lanes.looked_at, pause = r->lanes.pause;
+	int64_t rest, pause;
 
 	MAGIC_CHECK(r, RUN_MAGIC);
+	rest = look_rest(r, status);
+	pause = r->lanes.pause;
 	r->lanes.looking = false;
 	if (r->phase != RUN_WORKING)
 		return;
 	if (status == STORE_OK)
 		lanes_replace(r, in, n);
-	if (any_hot(r))
+	if (status != STORE_OK || any_hot(r))
 		pause = r->conf->work.poll;
 	r->lanes.pause = pause * LOOK_GROWTH < idle_pause(r) ? pause * LOOK_GROWTH : idle_pause(r);
-	look_within(r, pause > took * LOOK_SHARE ? pause : took * LOOK_SHARE);
+	look_within(r, pause > rest ? pause : rest);
 	run_turn_soon(r);
 }
 

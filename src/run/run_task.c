@@ -52,11 +52,13 @@ task_free(struct run_task *t)
 void
 run_task_leave(struct run_task *t)
 {
-	struct run *r = t->run;
-	struct run_lease *l = t->lease;
+	struct run *r;
+	struct run_lease *l;
 
 	MAGIC_CHECK(t, RUN_TASK_MAGIC);
 	ASSERT(t->exec.state == NULL);
+	r = t->run;
+	l = t->lease;
 	task_free(t);
 	run_lease_release(r, l);
 }
@@ -99,6 +101,14 @@ task_timed_out(struct run_task *t)
 }
 
 static void
+task_count_end(const struct run_task *t, enum stats_outcome as)
+{
+	double seconds = (double)(t->ended_at - t->started_at) / (double)CLOCK_SECOND;
+
+	stats_finished(stats_series(t->row.queue, t->row.task_type), as, seconds);
+}
+
+static void
 task_over(struct run_task *t)
 {
 	struct run *r = t->run;
@@ -109,6 +119,7 @@ task_over(struct run_task *t)
 	run_turn_soon(r);
 	switch (t->stop) {
 	case RUN_STOP_CANCELLED:
+		task_count_end(t, STATS_CANCELLED);
 		t->lease->untidy = true;
 		run_task_leave(t);
 		return;
@@ -116,6 +127,7 @@ task_over(struct run_task *t)
 		run_task_leave(t);
 		return;
 	case RUN_STOP_DRAIN:
+		task_count_end(t, STATS_RELEASED);
 		run_lease_give_back(t->lease, &t->row.id, true);
 		run_task_leave(t);
 		return;
@@ -166,10 +178,11 @@ task_late(void *arg)
 void
 run_task_stop(struct run_task *t, enum run_stop why)
 {
-	bool first = t->stop == RUN_STOP_NONE;
+	bool first;
 
 	MAGIC_CHECK(t, RUN_TASK_MAGIC);
 	ASSERT(t->state == RUN_RUNNING);
+	first = t->stop == RUN_STOP_NONE;
 	if (first || why == RUN_STOP_LOST || (why == RUN_STOP_CANCELLED && t->stop != RUN_STOP_LOST))
 		t->stop = why;
 	if (t->killed)

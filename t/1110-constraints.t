@@ -83,7 +83,7 @@ my @types;
 $types[$1 - 1] = $2 while $claim =~ /^-- \$(\d+) \w+ ([\w\[\]]+)/mg;
 $claim =~ s/^--.*\n//mg;
 $s->run('prepare claim (' . join(', ', @types) . ") as $claim");
-my @from = ("array[-100::int2]", "array['00000000-0000-0000-0000-000000000000'::uuid]", 'array[32768]');
+my @from = ("array[-100::int2]", "array['00000000-0000-0000-0000-000000000000'::uuid]", 'array[32768]', 16);
 is($s->run('execute claim(7, 1, 500, 9, ' . join(', ', 'array[2]', @from) . ')'), '', 'nothing in a lane that has nothing');
 my @rows = split /\n/, $s->run('execute claim(7, 2, 501, 9, ' . join(', ', 'array[1]', @from) . ')');
 is(scalar @rows, 1, 'a range of one lane brings the tasks of that lane');

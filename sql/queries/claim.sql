@@ -10,6 +10,7 @@
 -- $6 prio int2[]
 -- $7 start uuid[]
 -- $8 below int4[]
+-- $9 rows int4          ranges to look at: what is locked and not needed is hidden from others until the commit
 -- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid (null: the
 --         range is all holes), prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
 --         error_class int2, error_code text
@@ -25,10 +26,10 @@ c as materialized (
 		select r.* from taskq.ready r
 		where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
 		order by r.prio, r.start
-		limit 16
+		limit $9
 		for update skip locked
 	) r
-	limit 16
+	limit $9
 ),
 s as materialized (
 	select x.*, case when x.w <= $4 - x.before then x.hi else taskq.at(x.lo, taskq.pos(x.lo) + ($4 - x.before)::int - 1) end cut

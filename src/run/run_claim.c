@@ -343,11 +343,11 @@ claim_was_full(struct run *r)
 }
 
 void
-run_claim_answered(struct run *r, const struct store_stepped *s, int asked)
+run_claim_answered(struct run *r, const struct store_stepped *s)
 {
 	stats_inc(s->ntasks > 0 ? S_CLAIMS : S_CLAIMS_EMPTY);
 	heads_move(r, s);
-	if (s->ntasks >= asked) {
+	if (s->full) {
 		claim_was_full(r);
 	} else if (r->phase == RUN_WORKING && !r->lanes.looking) {
 		r->lanes.pause = LOOK_FIRST;

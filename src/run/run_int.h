@@ -162,7 +162,7 @@ void run_claim_close(struct run *r);
 void run_claim_stop(struct run *r);                /* draining: deaf and not hungry */
 void run_claim_listen(struct run *r);              /* hears the bells of known lanes */
 int run_claim_choose(struct run *r, int *claim_r); /* fills lanes.asked; 0: nothing to ask for */
-void run_claim_answered(struct run *r, const struct store_stepped *s, int asked);
+void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */
 
 #endif

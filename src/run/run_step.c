@@ -165,7 +165,7 @@ claim_answered(struct run *r, const struct store_stepped *s)
 {
 	bool mine = !s->lost && (r->step.inc == 0 || r->step.inc == store_worker_inc(r->o.store));
 
-	run_claim_answered(r, s, r->step.claim);
+	run_claim_answered(r, s);
 	for (int i = 0; mine && i < s->ntasks; i++)
 		run_task_claimed(r, &s->tasks[i]);
 }

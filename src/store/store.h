@@ -156,6 +156,7 @@ struct store_stepped {
 	const bool *accepted;     /* per outcome: true written, false stale */
 	const struct store_claimed *tasks;
 	int ntasks;
+	bool full;                       /* the lanes may hold more than the claim took */
 };
 typedef void store_step_fn(void *arg, const struct store_stepped *s);
 /* The arrays are borrowed until the callback. */

@@ -11,6 +11,7 @@
 
 #define MARGIN CLOCK_SECOND /* rows of other processes may begin a little before the mark and come after it was read */
 #define PRIO_END 32768
+#define WIDTH_GAIN 8 /* one claim moves the average width of a range by an eighth */
 
 /* --- claim -------------------------------------------------------------------------------------------------------- */
 
@@ -77,6 +78,26 @@ bind_probes(struct store_worker *w, struct stmt *t, const struct store_step *in,
 	}
 }
 
+/* As many ranges as cover the tasks wanted, by the width of those that came lately, and a few more. */
+static int
+rows_for(const struct store_worker *w, int claim)
+{
+	int rows = (int)((double)claim / (w->width > 1 ? w->width : 1)) + 2;
+
+	return rows < claim ? rows : claim;
+}
+
+/* Whether a claim may have left something: it got all it asked for, or all the ranges it looked at. */
+bool
+claim_is_full(struct store_worker *w, int ntasks, int nleases)
+{
+	const struct stepping *st = &w->step;
+
+	if (nleases > 0)
+		w->width += ((double)ntasks / nleases - w->width) / WIDTH_GAIN;
+	return st->copy.claim > 0 && (ntasks >= st->copy.claim || nleases >= st->rows);
+}
+
 void
 claim_add(struct store_worker *w, struct request *r)
 {
@@ -91,6 +112,8 @@ claim_add(struct store_worker *w, struct request *r)
 	stmt_int8(t, lease_id);
 	stmt_int4(t, claims ? st->copy.claim : 0);
 	bind_probes(w, t, &st->copy, claims);
+	st->rows = rows_for(w, claims ? st->copy.claim : 0);
+	stmt_int4(t, st->rows);
 	stmt_int4(request_stmt(r, SQL_WORKER_LOOK), w->inc);
 }
 
@@ -171,12 +194,13 @@ claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_c
 	c->row.crashes = c->crashes;
 }
 
-/* Adds the leases and tasks of one result; tasks_r has room.  lease_id 0: each row tells its own. */
+/* Adds the leases and tasks of one result; tasks_r has room, *nleases_r grows.  lease_id 0: each row tells its own. */
 int
-claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r)
+claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r)
 {
 	struct store_lease lease = { .lease_id = lease_id };
 	struct open_lease *l = NULL;
+	struct id last = { { 0 } };
 	int row, n = 0;
 
 	for (row = 0; row < PQntuples(res); row++) {
@@ -184,6 +208,9 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 			lease.lease_id = col_int(res, row, SQL_CLAIM_AGAIN_LEASE_ID);
 		lease.lo = col_id(res, row, SQL_CLAIM_LO);
 		lease.hi = col_id(res, row, SQL_CLAIM_HI);
+		if (row == 0 || !id_eq(&lease.lo, &last))
+			++*nleases_r;
+		last = lease.lo;
 		if (col_null(res, row, SQL_CLAIM_ID)) {
 			drop_hollow(w, &lease);
 			continue;

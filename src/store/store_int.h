@@ -320,6 +320,7 @@ struct stepping {
 	bool *accepted;
 	int from, to;         /* the window of outcomes that travels now */
 	int width;            /* of a window: all, unless one outcome is poison */
+	int rows;             /* ranges that the claim looks at */
 	bool again;           /* a try may have committed, or a row was there already */
 	bool uncertain;       /* a try may have committed */
 	struct buf lease_ids; /* int64_t of each try that was sent */
@@ -342,6 +343,7 @@ struct store_worker {
 	struct arena *names;
 	struct lane_info *lanes; /* sorted */
 	int nlanes;
+	double width; /* of claimed ranges, lately, in tasks */
 };
 
 struct store_worker *worker_new(struct store *s, struct store_pool *pool) MUSTCHECK;
@@ -355,7 +357,8 @@ void step_close(struct store_worker *w);
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
-int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r);
+int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r);
+bool claim_is_full(struct store_worker *w, int ntasks, int nleases);
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
 

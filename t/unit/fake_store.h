@@ -222,6 +222,7 @@ fake_answer_step(void)
 		fake_giveback(&fake.step.givebacks[i]);
 	if (!s.lost && fake.step.claim > 0)
 		s.ntasks = fake_claim(tasks);
+	s.full = fake.step.claim > 0 && s.ntasks >= fake.step.claim;
 	fn(fake.step_arg, &s);
 }
 

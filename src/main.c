@@ -199,6 +199,17 @@ do_plain_verb(const struct command *cmd)
 	}
 }
 
+/* As the daemon would connect: a database that knows its users by their system names (peer) takes root for nobody. */
+static int
+migrate(const struct conf *c)
+{
+	if (geteuid() == 0 && c->user[0] != '\0' && !proc_drop_to(c->user)) {
+		fprintf(stderr, "taskqd: could not become user \"%s\": %s\n", c->user, strerror(errno));
+		return EX_NOPERM;
+	}
+	return store_migrate(c);
+}
+
 /* Verbs that read the configuration and end. */
 static int
 do_conf_verb(const struct command *cmd, const struct conf *c)
@@ -216,7 +227,7 @@ do_conf_verb(const struct command *cmd, const struct conf *c)
 		return 0;
 	case VERB_MIGRATE: /* what it has to say is for the caller, not for the daemon's log */
 		code = open_log(c, "stderr");
-		return code != 0 ? code : store_migrate(c);
+		return code != 0 ? code : migrate(c);
 	default:
 		UNREACHABLE("a verb that is done elsewhere");
 	}

@@ -201,6 +201,20 @@ subtest 'drain' => sub {
 	like($toy->out, qr/^drained 0$/m, 'when the last connection is gone');
 };
 
+subtest 'drain while clients have just come' => sub {
+	my $toy = Taskq::Toy->start(http => { idle_timeout => $long });
+	my ($used, $fresh, $silent) = map { $toy->connect } 1 .. 3;
+	$used->request('GET', '/hello');
+	wait_for(sub { $toy->count->{open} == 3 }, 20, 'three connections');
+	$toy->child->signal('TERM');
+	ok($used->closed(20), 'one that had an answer is closed at once');
+	my $r = $fresh->request('GET', '/hello');
+	is($r->status . lc $r->header('connection'), '200close', 'one that has had none may ask once');
+	$fresh->close;
+	ok($silent->closed(20), 'but not wait for ever');
+	is($toy->child->wait(20), 0, 'ends by itself');
+};
+
 subtest 'drain with nothing to do' => sub {
 	my $toy = Taskq::Toy->start;
 	$toy->child->signal('TERM');

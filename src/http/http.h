@@ -79,7 +79,8 @@ struct http_options {
 };
 struct http_server *http_server_new(const struct http_options *o) MUSTCHECK;
 void http_server_reload(struct http_server *s, const struct conf *conf); /* limits and deadlines from now on; the caller keeps `conf` alive */
-/* Stops accepting, closes idle connections, answers what is in flight with Connection: close; then drained() on a later turn. */
+/* Stops accepting, closes idle connections (one that has had no answer yet waits a second for its request), answers what is in flight
+ * with Connection: close; then drained() on a later turn. */
 void http_server_drain(struct http_server *s);
 int http_server_open(const struct http_server *s); /* connections: who is left, for the drain's log line */
 /* Closes what is open.  Requests that a handler still holds may be answered later (the answer is dropped), while the loop lives. */

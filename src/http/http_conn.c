@@ -245,9 +245,19 @@ conn_waits_for(const struct http_conn *c, bool reading, bool writing)
 {
 	if (!reading)
 		return HTTP_WAIT_NONE;
+	if (c->current == NULL && (c->queued != 0 || writing))
+		return HTTP_WAIT_NONE;
 	if (c->current == NULL)
-		return c->queued == 0 && !writing ? HTTP_WAIT_IDLE : HTTP_WAIT_NONE;
+		return c->s->draining ? HTTP_WAIT_FIRST : HTTP_WAIT_IDLE;
 	return c->current->state == HTTP_REQUEST_HEAD ? HTTP_WAIT_HEAD : HTTP_WAIT_BODY;
+}
+
+/* Nothing is in flight and nothing will be asked.  While draining that is so once there was an answer, for clients know that a kept
+ * connection may close; but one who has just come has his request on the way. */
+static bool
+conn_is_over(const struct http_conn *c)
+{
+	return c->eof || (c->s->draining && !c->ended && c->sent > 0);
 }
 
 /* Everything that can be done now is done. */
@@ -258,7 +268,7 @@ conn_rest(struct http_conn *c)
 	bool quiet = c->queued == 0 && c->current == NULL && !writing;
 	enum http_wait_kind kind = conn_waits_for(c, reading, writing);
 
-	if (c->broken || (quiet && (c->eof || (c->s->draining && !c->ended)))) {
+	if (c->broken || (quiet && conn_is_over(c))) {
 		http_conn_close(c);
 		return;
 	}
@@ -340,7 +350,7 @@ http_conn_expired(struct http_conn *c, enum http_wait_kind kind)
 	http_conn_close(c);
 }
 
-/* A request may lie in the socket already: it is answered; conn_rest() closes a quiet connection. */
+/* A request may lie in the socket already: it is answered; conn_rest() closes a connection that is over. */
 void
 http_conn_drain(struct http_conn *c)
 {

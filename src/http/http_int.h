@@ -169,6 +169,7 @@ void http_reply_bad(struct http_request *r, const struct http_bad *bad);
 enum http_wait_kind {
 	HTTP_WAIT_NONE,
 	HTTP_WAIT_IDLE,   /* for a request */
+	HTTP_WAIT_FIRST,  /* the same, of a connection that has had none, while draining */
 	HTTP_WAIT_HEAD,   /* for the rest of a head */
 	HTTP_WAIT_BODY,   /* for the rest of a body */
 	HTTP_WAIT_LINGER, /* for the client to close */

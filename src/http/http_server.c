@@ -22,6 +22,7 @@
 #define ACCEPT_BATCH 16 /* connections of one turn: the others have a turn too */
 #define ACCEPT_PAUSE (100 * CLOCK_MS)
 #define LINGER_TIME (2 * CLOCK_SECOND)
+#define FIRST_TIME CLOCK_SECOND
 
 /* Watches the listeners or not, as the server's state wants. */
 static void
@@ -132,6 +133,7 @@ http_server_reload(struct http_server *s, const struct conf *conf)
 	s->limits = (struct http_limits){ (size_t)h->max_target, (size_t)h->max_head, h->max_headers };
 	s->max_body = (size_t)h->max_body;
 	s->wait_us[HTTP_WAIT_IDLE] = h->idle_timeout;
+	s->wait_us[HTTP_WAIT_FIRST] = FIRST_TIME;
 	s->wait_us[HTTP_WAIT_HEAD] = h->head_timeout;
 	s->wait_us[HTTP_WAIT_BODY] = h->body_timeout;
 	s->wait_us[HTTP_WAIT_WRITE] = h->write_timeout;

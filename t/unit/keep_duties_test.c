@@ -178,7 +178,7 @@ test_duties(struct keep *k, const struct keep_options *o)
 
 	fake.notes[0] = '\0';
 	fake.promote_next = 10 * CLOCK_MS;
-	wake_keeper_ring(o->wake);
+	wake_keeper_ring(wake);
 	until(promoted_three, "promote comes again when the next is due");
 	fake.promote_next = -1;
 

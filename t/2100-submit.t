@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
+use Taskq::Machine qw(spawn);
 use Test::More;
 
 my $t = Taskq->start(config => 'workers = 0');
@@ -96,6 +97,24 @@ subtest 'many at once with one key' => sub {
 	$status{ $_->response->status }++ for @c;
 	is_deeply(\%status, { 202 => 1, 422 => 11 }, 'of different bodies one wins');
 	is(stored(), $before + 2, 'and one task');
+};
+
+subtest 'a key that somebody else holds' => sub {
+	my $first = submit('held-1', { task_type => 'mail' });
+	my $pg = Taskq->pg;
+	my $held = q(from pg_stat_activity where state = 'active' and query like 'delete%pg_sleep(600)');
+	spawn(command => [Taskq::Postgres::psql_program(), '-Xq', '-d', $pg->conninfo, '-c',
+		"delete from taskq.idem where task_id = '" . $first->json->{id} . "'; select pg_sleep(600)"], out => '/dev/null');
+	wait_for(sub { $pg->psql("select count(*) $held") == 1 }, 20, 'the lock to be held');
+	my $r = submit('held-1', { task_type => 'mail' });
+	is($r->status, 409, 'is in use');
+	is($r->json->{code}, 'key_in_use', 'by its name');
+	is($r->header('retry-after'), 1, 'and may be tried again');
+	is(submit('held-2', { task_type => 'mail' })->status, 202, 'others are not held up');
+	$pg->psql("select pg_terminate_backend(pid) $held");
+	wait_for(sub { $r = submit('held-1', { task_type => 'mail' }); $r->status != 409 }, 20, 'the key to be free');
+	is($r->body, $first->body, 'then it is a replay');
+	cmp_ok($t->metric('taskq_idempotency_total', outcome => 'in_flight'), '>=', 1, 'counted');
 };
 
 subtest 'the trace' => sub {

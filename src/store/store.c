@@ -15,7 +15,6 @@
 #include "store/store_int.h"
 
 #define STORE_MAGIC 0x5c0a57e0U
-#define DRIFT_MAX CLOCK_SECOND
 
 struct store *
 store_open(const struct store_options *o)
@@ -33,6 +32,7 @@ store_open(const struct store_options *o)
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
 	s->submitter = submitter_new(s, s->submit_pool);
 	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
+	s->health = s->submit_pool != NULL ? health_new(s) : NULL;
 	return s;
 }
 
@@ -45,6 +45,7 @@ store_close(struct store **s)
 	pool_free(&(*s)->keeper_pool);
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);
+	health_free(&(*s)->health);
 	(*s)->magic = 0;
 	mem_free(s);
 }
@@ -75,15 +76,16 @@ store_not_ready(const struct store *s)
 			return s->trouble[0] != '\0' ? s->trouble : "not connected to postgres";
 	if (s->writer == 0)
 		return "no identity from postgres yet";
-	if (s->o.conf->postgres.allow_unsafe)
-		return NULL;
-	if (!s->server.fsync)
-		return "postgres runs with fsync = off";
-	if (!s->server.full_page_writes)
-		return "postgres runs with full_page_writes = off";
-	if (!s->server.synchronous_commit)
-		return "postgres runs with synchronous_commit = off";
-	return NULL;
+	if (store_lie(s) != NULL)
+		return store_lie(s);
+	return s->unhealthy[0] != '\0' ? s->unhealthy : NULL;
+}
+
+/* An answer of success says that the task is on disk: a server that does not see to that is asked for nothing. */
+const char *
+store_lie(const struct store *s)
+{
+	return s->server.version == 0 || s->o.conf->postgres.allow_unsafe ? NULL : health_lie(&s->server);
 }
 
 void
@@ -163,17 +165,23 @@ store_learned(struct store *s, const struct store_server *v)
 {
 	const struct store_server *old = &s->server;
 	bool moved = old->version != 0 && (old->system != v->system || old->timeline != v->timeline);
-	int64_t drift = old->version == 0 ? 0 : v->clock - old->clock;
+	const char *trouble;
+	char why[sizeof(s->unhealthy)];
 
 	if (old->version == 0)
 		log_info("postgres", log_int("version", v->version), log_str("database", v->database),
 		    log_int("schema", v->schema));
-	if (drift > DRIFT_MAX || drift < -DRIFT_MAX)
-		log_warning("the clock of postgres moved against ours", log_seconds("by", drift));
+	s->steady = old->version == 0 || !health_clock_moved(old, v);
+	if (!s->steady)
+		log_warning("the clock of postgres moved against ours", log_seconds("by", v->clock - old->clock));
 	if (moved)
 		log_warning("postgres is another cluster or timeline", log_int("timeline", v->timeline));
 	s->server = *v;
 	s->trouble[0] = '\0';
+	trouble = health_trouble(v, s->steady, why, sizeof(why));
+	if (trouble != NULL && strcmp(trouble, s->unhealthy) != 0)
+		log_warning("postgres can be used but this node is not ready", log_str("why", trouble));
+	snprintf(s->unhealthy, sizeof(s->unhealthy), "%s", trouble != NULL ? trouble : "");
 	if (s->writer == 0 || moved)
 		store_ask_writer(s);
 }

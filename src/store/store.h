@@ -35,8 +35,8 @@ struct store *store_open(const struct store_options *o) MUSTCHECK;
 void store_close(
     struct store **s); /* everything unanswered is answered FAILED or UNSURE first; not from a callback of the store */
 
-/* What /readyz says: null when ready, else what is missing ("cannot connect to postgres: ...", "schema is version 3, this
- * program needs 4", "fsync is off"). */
+/* What /readyz says: null when ready, else what is missing ("cannot use postgres: ...", "schema is version 3, this program needs
+ * 4", "postgres runs with fsync = off", "partitions are ready for 3 days ahead, expected 7"). */
 const char *store_not_ready(const struct store *s);
 int64_t store_db_now(const struct store *s); /* estimate of the database's clock */
 

@@ -49,16 +49,18 @@ hello_ask(struct request *r, const struct store *s, const char *purpose, enum he
 		(void)request_stmt(r, SQL_HELLO_SYSTEM);
 }
 
-static bool
-take_session(const struct request *r, struct store_server *v, struct hello_time *when, char *why, size_t size)
+void
+hello_ask_again(struct request *r)
 {
-	const PGresult *res = r->results[1];
+	(void)request_stmt(r, SQL_HELLO);
+	(void)request_stmt(r, SQL_HELLO_SCHEMA);
+}
+
+static void
+read_facts(const PGresult *res, struct store_server *v, const struct hello_time *when)
+{
 	struct span database;
 
-	if (r->status != STORE_OK) {
-		snprintf(why, size, "%s", r->why);
-		return false;
-	}
 	ASSERT(PQntuples(res) == 1);
 	v->version = (int)col_int(res, 0, SQL_HELLO_VERSION);
 	v->fsync = col_bool(res, 0, SQL_HELLO_FSYNC);
@@ -66,8 +68,35 @@ take_session(const struct request *r, struct store_server *v, struct hello_time 
 	v->synchronous_commit = col_bool(res, 0, SQL_HELLO_SYNCHRONOUS_COMMIT);
 	/* the clock was read at some moment between sending and answering */
 	v->clock = col_time(res, 0, SQL_HELLO_CLOCK) - (when->sent + when->answered) / 2;
+	v->clock_within = (when->answered - when->sent) / 2;
 	database = col_span(res, 0, SQL_HELLO_DATABASE);
 	snprintf(v->database, sizeof(v->database), "%.*s", (int)database.len, database.ptr);
+}
+
+static void
+read_schema(const PGresult *res, struct store_server *v)
+{
+	v->schema = (int)col_int(res, 0, SQL_HELLO_SCHEMA_VERSION);
+	v->days_ahead = (int)col_int(res, 0, SQL_HELLO_SCHEMA_DAYS_AHEAD);
+}
+
+void
+hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when)
+{
+	read_facts(r->results[0], v, when);
+	read_schema(r->results[1], v);
+}
+
+static bool
+take_session(const struct request *r, struct store_server *v, struct hello_time *when, char *why, size_t size)
+{
+	const PGresult *res = r->results[1];
+
+	if (r->status != STORE_OK) {
+		snprintf(why, size, "%s", r->why);
+		return false;
+	}
+	read_facts(res, v, when);
 	if (v->version < STORE_SERVER_MIN) {
 		snprintf(why, size, "postgres is version %d, this program needs %d", v->version / 10000,
 		    STORE_SERVER_MIN / 10000);
@@ -91,7 +120,7 @@ take_schema(const struct request *r, struct store_server *v, char *why, size_t s
 		snprintf(why, size, "%s", r->why);
 		return false;
 	}
-	v->schema = (int)col_int(r->results[0], 0, SQL_HELLO_SCHEMA_VERSION);
+	read_schema(r->results[0], v);
 	if (v->schema != SQL_SCHEMA_VERSION) {
 		snprintf(why, size, "schema is version %d, this program needs %d", v->schema, SQL_SCHEMA_VERSION);
 		return false;

@@ -148,8 +148,10 @@ struct store_server {
 	bool fsync, full_page_writes, synchronous_commit;
 	int64_t system; /* identifier of the cluster; 0: not permitted to know */
 	int64_t timeline;
-	int schema;    /* version; 0: none */
-	int64_t clock; /* us: database clock minus clock_now() */
+	int schema;           /* version; 0: none */
+	int days_ahead;       /* whole days after today that have partitions */
+	int64_t clock;        /* us: database clock minus clock_now() */
+	int64_t clock_within; /* us: how far that may be off */
 	char database[64];
 };
 #define STORE_SERVER_MIN 140000
@@ -161,10 +163,27 @@ struct hello_time {
 	int64_t sent, answered; /* clock_now() */
 };
 void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step);
+/* The facts that may change while a connection lasts. */
+void hello_ask_again(struct request *r);
+void hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when);
 /* False with the reason in `why`: the server is of no use now. */
 bool hello_take(const struct request *r, enum hello_step step, struct store_server *v, struct hello_time *when,
     char *why, size_t size) MUSTCHECK;
 PGconn *hello_connect_start(const struct store *s, const char *purpose) MUSTCHECK;
+
+/* --- health: store_health.c --------------------------------------------------------------------------------------------------- */
+
+/* Null, or how the server is set to lose what it acknowledged. */
+const char *health_lie(const struct store_server *v) MUSTCHECK;
+/* The clock moved by more than a second between two looks, whatever their precision. */
+bool health_clock_moved(const struct store_server *old, const struct store_server *now) MUSTCHECK;
+/* Null, or what keeps a server that can be used from being called ready; may write to `why`. */
+const char *health_trouble(const struct store_server *v, bool steady, char *why, size_t size) MUSTCHECK;
+
+/* Looks at the server again from time to time, for connections last for weeks: sooner while something is wrong. */
+struct health;
+struct health *health_new(struct store *s) MUSTCHECK;
+void health_free(struct health **h); /* after the pools */
 
 /* --- pools: store_pool.c -------------------------------------------------------------------------------------------------------- */
 
@@ -357,7 +376,8 @@ void step_close(struct store_worker *w);
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
-int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r);
+int claim_take(
+    struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r);
 bool claim_is_full(struct store_worker *w, int ntasks, int nleases);
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
@@ -379,6 +399,8 @@ struct store {
 	struct store_pool *worker_pool;
 	struct store_pool *keeper_pool;
 	struct store_server server; /* as learned last */
+	bool steady;                /* its clock was where the look before had it */
+	char unhealthy[160];        /* what health_trouble() said */
 	bool unnamed;               /* no named statements in this process any more */
 	int nready;                 /* greeted connections */
 	int64_t connected_at;       /* clock_now(): since then at least one of them was there; 0: none is */
@@ -386,12 +408,15 @@ struct store {
 	int32_t writer;             /* identity of this life; 0: not known yet */
 	uint32_t counter;           /* of store_new_rid() */
 	bool asking_writer;
+	struct health *health; /* of those who submit */
 	struct submitter *submitter;
 	struct store_worker *worker;
 };
 
-void store_learned(struct store *s, const struct store_server *v); /* a connection was greeted */
-void store_trouble(struct store *s, const char *why);              /* a connection could not be made */
+void store_learned(
+    struct store *s, const struct store_server *v);     /* a connection was greeted, or the server looked at again */
+const char *store_lie(const struct store *s) MUSTCHECK; /* null, or why nothing may be submitted here */
+void store_trouble(struct store *s, const char *why);   /* a connection could not be made */
 void store_count_ready(struct store *s, int change);
 struct store_pool *store_any_pool(const struct store *s) MUSTCHECK;
 void store_ask_writer(struct store *s);

@@ -79,9 +79,10 @@ sweep(struct submitter *u, int64_t now)
 					    .status = STORE_UNSURE, .why = "no answer from postgres in time" });
 			continue;
 		}
-		item_answer(it,
-		    &(struct store_submitted){ .status = STORE_FAILED,
-			.why = u->store->trouble[0] != '\0' ? u->store->trouble : "no connection was free in time" });
+		item_answer(it, &(struct store_submitted){ .status = STORE_FAILED,
+				    .why = store_lie(u->store) != NULL    ? store_lie(u->store)
+					   : u->store->trouble[0] != '\0' ? u->store->trouble
+									  : "no connection was free in time" });
 		item_free(it);
 	}
 }
@@ -120,7 +121,8 @@ submitter_run(void *arg)
 	if (now >= u->next_sweep)
 		sweep(u, now);
 	name_fresh(u);
-	while (u->store->writer != 0 && !list_empty(&u->collected) && pool_idle(u->pool) > 0)
+	while (u->store->writer != 0 && store_lie(u->store) == NULL && !list_empty(&u->collected) &&
+	       pool_idle(u->pool) > 0)
 		if (!batch_begin(u))
 			break;
 	if (!list_empty(&u->all) && !u->kicked)

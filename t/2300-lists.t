@@ -114,6 +114,25 @@ subtest 'the compatible surface' => sub {
 	is(@{ $t->get('/tasks?limit=0&offset=-1&status=x')->json->{detail} }, 3, 'all that is wrong is told at once');
 };
 
+subtest 'large payloads' => sub {
+	my $large = '{"a":"' . 'x' x 900_000 . '"}';
+	my @large = map { $t->post('/v1/tasks', qq({"task_type":"large","payload":$large}), headers => { 'Idempotency-Key' => "large-$_" })->json->{id} } 1 .. 21;
+	unshift @all, $_ for @large;
+	my ($target, @got, @pages) = ('/v1/tasks?limit=1000&task_type=large');
+	while ($target) {
+		my $r = $t->get($target);
+		push @got, $r->body =~ /"id":"([^"]+)"/g;
+		push @pages, length $r->body;
+		($target) = ($r->header('link') || '') =~ /^<([^>]+)>/;
+	}
+	is_deeply(\@got, [reverse @large], 'all are listed, in order');
+	is(scalar(@pages), 3, 'in pages of some megabytes');
+	cmp_ok((sort { $b <=> $a } @pages)[0], '<', 10_000_000, 'none is larger than that');
+	my $r = $t->get('/tasks?limit=21&task_type=large');
+	is(scalar(() = $r->body =~ /"id":"/g), 21, 'the compatible list has no cursor and shows all');
+	is_deeply(ids($t->get('/tasks?limit=1&offset=20&task_type=large')), [$large[0]], 'and counts through them');
+};
+
 subtest 'far back' => sub {
 	# 12,000 older tasks, with the ids of an earlier writer
 	Taskq->pg->psql(q{

@@ -11,6 +11,7 @@
 #define LIST_MAGIC 0x5c0a1157U
 #define EXAMINE 1000 /* tasks that one round of a filtered list looks at */
 #define ROUNDS 10
+#define PAGE_BYTES (8 * 1024 * 1024)     /* of payloads and results; the task that reaches it is the last of its page */
 #define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the question comes */
 
 /* --- columns ------------------------------------------------------------------------------------------------------- */
@@ -131,6 +132,7 @@ struct listing {
 	bool by_lane;
 	struct id before;
 	int examine, rounds;
+	int64_t bytes; /* of the rows so far */
 };
 
 static void on_lanes(struct request *r);
@@ -186,6 +188,7 @@ ask_page(struct listing *l)
 	}
 	bind_states(t, &l->f);
 	stmt_int4(t, l->f.limit + 1 - l->nrows + l->skip);
+	stmt_int8(t, PAGE_BYTES - l->bytes);
 	t = request_stmt(r, SQL_LIST_END);
 	stmt_uuid(t, &l->before);
 	stmt_int4(t, l->examine);
@@ -212,13 +215,34 @@ keep_row(struct listing *l, const PGresult *res, int row)
 	}
 }
 
+/* Takes the rows; true when it was their bytes that ended the look. */
+static bool
+take_rows(struct listing *l, const PGresult *res)
+{
+	int64_t bytes = 0, room = PAGE_BYTES - l->bytes;
+	int row;
+
+	for (row = 0; row < PQntuples(res) && l->nrows <= l->f.limit; row++) {
+		bytes += PQgetlength(res, row, SQL_LIST_PAYLOAD) + PQgetlength(res, row, SQL_LIST_RESULT);
+		if (l->skip > 0) {
+			l->skip--;
+		} else {
+			keep_row(l, res, row);
+			l->bytes += PQgetlength(res, row, SQL_LIST_PAYLOAD) + PQgetlength(res, row, SQL_LIST_RESULT);
+		}
+	}
+	if (bytes < room)
+		return false;
+	l->before = col_id(res, PQntuples(res) - 1, SQL_LIST_ID);
+	return true;
+}
+
 static void
 on_page(struct request *r)
 {
 	struct listing *l = r->arg;
-	const PGresult *res = r->results[0], *end = r->results[1];
-	bool more;
-	int row;
+	const PGresult *end = r->results[1];
+	bool full, more;
 
 	MAGIC_CHECK(l, LIST_MAGIC);
 	if (r->status != STORE_OK) {
@@ -227,20 +251,15 @@ on_page(struct request *r)
 		request_free(&r);
 		return;
 	}
-	for (row = 0; row < PQntuples(res) && l->nrows <= l->f.limit; row++) {
-		if (l->skip > 0)
-			l->skip--;
-		else
-			keep_row(l, res, row);
-	}
-	more = PQntuples(end) > 0; /* the look ended before the tasks did */
-	if (more)
+	full = take_rows(l, r->results[0]);
+	more = full || PQntuples(end) > 0; /* the look ended before the tasks did */
+	if (more && !full)
 		l->before = col_id(end, 0, SQL_LIST_END_ID);
 	request_free(&r);
 	if (l->nrows > l->f.limit) {
 		l->nrows--;
 		list_answer(l, STORE_OK, true, &l->rows[l->nrows - 1].id);
-	} else if (more && ++l->rounds < ROUNDS) {
+	} else if (more && !(full && l->nrows > 0) && ++l->rounds < ROUNDS) {
 		ask_page(l);
 	} else {
 		list_answer(l, STORE_OK, more, &l->before);

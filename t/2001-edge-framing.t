@@ -122,11 +122,11 @@ subtest 'media types' => sub {
 subtest 'problems' => sub {
 	my $r = $toy->connect->request('GET', '/v1/nope', headers => ['X-Request-ID' => 'abc/1']);
 	is($r->header('content-type'), 'application/problem+json', 'media type');
-	is_deeply($r->json, { type => '/problems/not-found', title => 'Not Found', status => 404, detail => 'no such path', instance => 'abc/1',
+	is_deeply($r->json, { type => '/problems/not-found', title => 'Not Found', status => 404, detail => 'no such path, expected one like /hello', retryable => JSON::PP::false, instance => 'abc/1',
 			code => 'not_found', request_id => 'abc/1' }, 'members');
 	$r = $toy->connect->request('GET', '/problem', headers => ['X-Request-ID' => '0b7bf981-95a7-46fb-b25b-3fd786a1339a']);
 	is_deeply($r->json, { type => '/problems/not-now-please', title => 'Service Unavailable', status => 503, detail => 'expected "patience"',
-			instance => 'urn:uuid:0b7bf981-95a7-46fb-b25b-3fd786a1339a', code => 'not_now_please', task_id => '42', retry_after => 7,
+			instance => 'urn:uuid:0b7bf981-95a7-46fb-b25b-3fd786a1339a', code => 'not_now_please', task_id => '42', retry_after => 7, retryable => JSON::PP::true,
 			request_id => '0b7bf981-95a7-46fb-b25b-3fd786a1339a', errors => [{ pointer => '#/a%20b/~1c', detail => 'expected "patience"' }] }, 'all members');
 	is($r->header('retry-after'), 7, 'Retry-After');
 	is($r->header('taskq-outcome'), 'unknown', 'Taskq-Outcome');

@@ -72,6 +72,7 @@ for my $case (@bodies) {
 		is($p->{code}, $code, 'code') if defined $code;
 		is($p->{status}, 400, 'status inside');
 		ok(length $p->{detail} && length $p->{title} && length $p->{type}, 'words');
+		ok(exists $p->{retryable} && !$p->{retryable}, 'no use to send it again');
 		is($p->{request_id}, $r->header('x-request-id'), 'the id of the request');
 		is($p->{errors}[0]{pointer}, $pointer, 'the place') if defined $pointer;
 	};
@@ -96,6 +97,8 @@ subtest 'before the body' => sub {
 		is($r->status, $status, $what);
 		is($r->header('content-type'), 'application/problem+json', "$what: a problem");
 		is($r->json->{status}, $status, "$what: says so inside");
+		ok(exists $r->json->{retryable} && !$r->json->{retryable}, "$what: no use to send it again");
+		like($r->json->{detail}, qr/expected at most 65536 bytes$/, "$what: what the limit is") if $status == 413;
 	}
 	is($t->request('DELETE', '/v1/tasks')->header('allow'), 'GET, HEAD, POST', 'which methods there are');
 	my $raw = $t->raw("POST /v1/tasks HTTP/3.0\r\nHost: x\r\n\r\n");
@@ -114,6 +117,7 @@ subtest 'postgres away' => sub {
 	my $r = submit('{"task_type":"x"}');
 	is($r->status, 503, 'a submission');
 	is($r->json->{code}, 'unavailable', 'its code');
+	ok($r->json->{retryable}, 'it may be sent again');
 	cmp_ok($r->header('retry-after'), '>', 0, 'when to come again');
 	like($r->header('taskq-outcome'), qr/^(?:none|unknown)$/, 'and whether anything happened');
 	wait_for(sub { $t->get('/readyz')->status == 503 }, 20, '/readyz to say no');

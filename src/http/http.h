@@ -21,16 +21,19 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 
 struct span http_method_name(const struct http_request *r);
 enum http_method http_method(const struct http_request *r);
-struct span http_path(const struct http_request *r);     /* percent-decoded, never normalised */
-struct span http_query(const struct http_request *r);    /* raw; its escapes are known to be good */
-struct span http_param(const struct http_request *r, const char *name); /* "id" of "/v1/tasks/{id}", decoded; never empty.  Another name panics */
-int http_flags(const struct http_request *r);            /* of its route */
-struct span http_header(const struct http_request *r, const char *name); /* ptr null: absent.  Repeated lines of the same name: the first */
+struct span http_path(const struct http_request *r);  /* percent-decoded, never normalised */
+struct span http_query(const struct http_request *r); /* raw; its escapes are known to be good */
+struct span http_param(const struct http_request *r,
+    const char *name);                        /* "id" of "/v1/tasks/{id}", decoded; never empty.  Another name panics */
+int http_flags(const struct http_request *r); /* of its route */
+struct span http_header(
+    const struct http_request *r, const char *name); /* ptr null: absent.  Repeated lines of the same name: the first */
 int http_header_count(const struct http_request *r, const char *name);
 struct span http_body(const struct http_request *r);
 struct arena *http_arena(struct http_request *r);
 int64_t http_received_at(const struct http_request *r); /* clock_now() at the last byte */
-struct span http_request_id(const struct http_request *r); /* the client's X-Request-ID when it is plain, else a fresh UUID */
+struct span http_request_id(
+    const struct http_request *r); /* the client's X-Request-ID when it is plain, else a fresh UUID */
 
 /* The parameters of the query in their order, names and values decoded (also "+" to a space) into the request's arena.
  *
@@ -56,11 +59,12 @@ const char *http_status_text(int status);
 enum {
 	HTTP_ROUTE_JSON = 1,          /* must have a body of JSON: else 411, 415 */
 	HTTP_ROUTE_JSON_OPTIONAL = 2, /* may have none; if any, JSON */
-	HTTP_ROUTE_COMPAT = 4,        /* only while http.compat is on; 405 as {"detail":"Method Not Allowed"}; "/tasks/" is sent to "/tasks" by 307 */
+	HTTP_ROUTE_COMPAT =
+	    4, /* only while http.compat is on; 405 as {"detail":"Method Not Allowed"}; "/tasks/" is sent to "/tasks" by 307 */
 };
 struct http_route {
 	const char *method;
-	const char *path;          /* "/v1/tasks/{id}" */
+	const char *path; /* "/v1/tasks/{id}" */
 	void (*handle)(void *app, struct http_request *r);
 	int flags;
 };
@@ -78,7 +82,8 @@ struct http_options {
 	void *arg;
 };
 struct http_server *http_server_new(const struct http_options *o) MUSTCHECK;
-void http_server_reload(struct http_server *s, const struct conf *conf); /* limits and deadlines from now on; the caller keeps `conf` alive */
+void http_server_reload(struct http_server *s,
+    const struct conf *conf); /* limits and deadlines from now on; the caller keeps `conf` alive */
 /* Stops accepting, closes idle connections (one that has had no answer yet waits a second for its request), answers what is in flight
  * with Connection: close; then drained() on a later turn. */
 void http_server_drain(struct http_server *s);
@@ -89,12 +94,12 @@ void http_server_free(struct http_server **s);
 /* --- http_reply.c: our words for trouble (RFC 9457) -------------------------------------------------------------------- */
 struct http_problem {
 	int status;
-	const char *code;       /* "invalid_json": stable, and the last part of `type` */
-	const char *detail;     /* what was expected */
-	const char *pointer;    /* JSON Pointer of the place, or null */
-	const char *task_id;    /* or null */
-	int retry_after;        /* seconds; 0: do not retry, or nothing to say */
-	const char *outcome;    /* Taskq-Outcome: "none", "unknown" or null */
+	const char *code;    /* "invalid_json": stable, and the last part of `type` */
+	const char *detail;  /* what was expected */
+	const char *pointer; /* JSON Pointer of the place, or null */
+	const char *task_id; /* or null */
+	int retry_after;     /* seconds; 0: nothing to say; the member retryable follows from it and the status */
+	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null */
 };
 void http_reply_problem(struct http_request *r, const struct http_problem *p);
 
@@ -110,6 +115,7 @@ struct api *api_new(const struct api_options *o) MUSTCHECK;
 void api_free(struct api **a);
 extern const struct http_route api_routes[];
 extern const int api_nroutes;
-const char *const *api_route_names(void); /* "METHOD path", null at the end, in the order of api_routes; for the stats region */
+const char *const *api_route_names(
+    void); /* "METHOD path", null at the end, in the order of api_routes; for the stats region */
 
 #endif

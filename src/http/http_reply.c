@@ -1,7 +1,7 @@
 /* http_reply.c - trouble in our words: application/problem+json (RFC 9457).
  *
  * `type` is a path that this server can explain itself; `code` is the stable word for programs; `errors` points into the body
- * that was sent; `instance` is the request's id, so that a line of the log can be found from an answer.
+ * that was sent; `retryable` tells whether the same request may succeed later; `instance` is the request's id, so that a line of the log can be found from an answer.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -77,6 +77,13 @@ put_lines(struct http_request *r, const struct http_problem *p)
 		http_reply_header(r, "Taskq-Outcome", span_of(p->outcome));
 }
 
+/* The same request may succeed later: its bytes came too slowly, or the trouble is ours and passes. */
+static bool
+is_retryable(const struct http_problem *p)
+{
+	return p->retry_after > 0 || p->status == 408 || p->status == 503;
+}
+
 void
 http_reply_problem(struct http_request *r, const struct http_problem *p)
 {
@@ -93,6 +100,7 @@ http_reply_problem(struct http_request *r, const struct http_problem *p)
 		put_errors(&b, p);
 	if (p->task_id != NULL)
 		put_member(&b, "task_id", span_of(p->task_id));
+	buf_printf(&b, ",\"retryable\":%s", is_retryable(p) ? "true" : "false");
 	if (p->retry_after > 0)
 		buf_printf(&b, ",\"retry_after\":%d", p->retry_after);
 	buf_puts(&b, "}\n");
@@ -101,10 +109,29 @@ http_reply_problem(struct http_request *r, const struct http_problem *p)
 	buf_free(&b);
 }
 
+/* The parsers say which limit was met; what it is, only the configuration knows. */
+static const char *
+detail_with_limit(struct http_request *r, const struct http_bad *bad)
+{
+	const struct http_limits *lim = &r->s->limits;
+
+	switch (bad->status) {
+	case 413:
+		return arena_printf(http_arena(r), "%s, expected at most %zu bytes", bad->detail, r->s->max_body);
+	case 414:
+		return arena_printf(http_arena(r), "%s, expected at most %zu bytes", bad->detail, lim->line);
+	case 431:
+		return arena_printf(http_arena(r), "%s, expected at most %d lines and %zu bytes in all", bad->detail,
+		    lim->fields, lim->head);
+	default:
+		return bad->detail;
+	}
+}
+
 void
 http_reply_bad(struct http_request *r, const struct http_bad *bad)
 {
-	struct http_problem p = { .status = bad->status, .code = bad->code, .detail = bad->detail };
+	struct http_problem p = { .status = bad->status, .code = bad->code, .detail = detail_with_limit(r, bad) };
 
 	if (bad->status >= 500)
 		p.outcome = "none"; /* no handler has seen it */

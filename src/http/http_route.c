@@ -152,7 +152,8 @@ answer_not_found(struct http_request *r)
 		if (!is_versioned(r->path))
 			return answer_compat(r, 404, SPAN("{\"detail\":\"Not Found\"}"));
 	}
-	return answer_bad(r, 404, "not_found", "no such path");
+	return answer_bad(r, 404, "not_found",
+	    arena_printf(http_arena(r), "no such path, expected one like %s", r->s->o.routes[0].path));
 }
 
 static bool
@@ -258,7 +259,7 @@ http_route_find(struct http_request *r)
 	int flags;
 
 	if (!method_is_known(r))
-		return answer_bad(r, 501, "not_implemented", "unknown method");
+		return answer_bad(r, 501, "not_implemented", "unknown method, expected GET, HEAD or POST");
 	if (span_is(r->path, "*")) {
 		if (r->method == HTTP_OPTIONS)
 			return answer_not_allowed(r, all_methods(r->s), 0);

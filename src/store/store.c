@@ -36,16 +36,20 @@ store_open(const struct store_options *o)
 	return s;
 }
 
+/* Pools first answer all that they hold; they go only after everybody who might ask them. */
 void
 store_close(struct store **s)
 {
-	pool_free(&(*s)->submit_pool);
-	pool_free(&(*s)->read_pool);
-	pool_free(&(*s)->worker_pool);
-	pool_free(&(*s)->keeper_pool);
+	struct store_pool **pools[] = { &(*s)->submit_pool, &(*s)->read_pool, &(*s)->worker_pool, &(*s)->keeper_pool };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(pools); i++)
+		pool_close(*pools[i]);
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);
 	health_free(&(*s)->health);
+	for (i = 0; i < ARRAY_LEN(pools); i++)
+		pool_free(pools[i]);
 	(*s)->magic = 0;
 	mem_free(s);
 }

@@ -1,7 +1,8 @@
 /* store.h - Postgres, as verbs: structs in, structs out, never a PGresult.
  *
  * One struct store per process, made after fork.  Every verb answers by a callback on a later turn of the loop, exactly once, also
- * at store_close().  Rows given to a callback are borrowed until it returns.  Times are microseconds; instants are the database's.
+ * at store_close(); but what a callback asks while the store closes is never answered.  Rows given to a callback are borrowed until it
+ * returns.  Times are microseconds; instants are the database's.
  *
  * Statuses: OK; REFUSED, a rule said no; FAILED, certainly nothing happened; UNSURE, the line was lost after send and the store
  * could not find out before the caller's deadline (it keeps trying where it must: a worker's step is repeated until known).

@@ -191,7 +191,9 @@ struct store_pool;
 typedef void pool_idle_fn(void *arg); /* a connection is free and no request waits */
 
 struct store_pool *pool_new(struct store *s, const char *purpose, int connections) MUSTCHECK;
-void pool_free(struct store_pool **p); /* what waits is FAILED, what was sent UNSURE */
+void pool_close(
+    struct store_pool *p); /* what waits is FAILED, what was sent UNSURE; what is asked from now on is never answered */
+void pool_free(struct store_pool **p); /* after its close */
 struct store *pool_store(const struct store_pool *p);
 const char *pool_purpose(const struct store_pool *p);
 int pool_idle(const struct store_pool *p); /* connections that are free now, less requests that wait */
@@ -355,6 +357,7 @@ struct store_worker {
 	int32_t inc; /* 0: not registered */
 	int64_t seq;
 	bool registering;
+	bool closed;              /* steps are not answered any more */
 	int32_t asked;            /* the identity that is being registered */
 	struct loop_timer *timer; /* the next try */
 	struct lease_table leases;

@@ -91,6 +91,10 @@ enqueue(struct store_pool *p, struct request *r, bool first)
 	MAGIC_CHECK(p, POOL_MAGIC);
 	MAGIC_CHECK(r, REQUEST_MAGIC);
 	ASSERT(r->nstmts > 0 && list_empty(&r->node));
+	if (p->closing) { /* asked by a callback of the close itself: there is no later turn to answer in */
+		request_free(&r);
+		return;
+	}
 	if (first)
 		list_unshift(&p->queue, &r->node);
 	else
@@ -260,9 +264,8 @@ pool_new(struct store *s, const char *purpose, int connections)
 }
 
 void
-pool_free(struct store_pool **pp)
+pool_close(struct store_pool *p)
 {
-	struct store_pool *p = *pp;
 	struct list *node;
 	int i;
 
@@ -271,12 +274,22 @@ pool_free(struct store_pool **pp)
 	p->closing = true;
 	for (i = 0; i < p->nconns; i++)
 		conn_free(&p->conns[i]);
+	p->nconns = 0;
 	while ((node = list_first(&p->queue)) != NULL)
 		expire(p, container_of(node, struct request, node));
-	loop_timer_free(&p->timer);
-	mem_free(&p->conns);
-	p->magic = 0;
-	mem_free(pp);
+	loop_timer_clear(p->timer);
+}
+
+void
+pool_free(struct store_pool **p)
+{
+	if (*p == NULL)
+		return;
+	ASSERT((*p)->closing && (*p)->nqueued == 0);
+	loop_timer_free(&(*p)->timer);
+	mem_free(&(*p)->conns);
+	(*p)->magic = 0;
+	mem_free(p);
 }
 
 struct store *

@@ -142,6 +142,8 @@ store_step(struct store *s, const struct store_step *step, store_step_fn *fn, vo
 	struct stepping *st = &w->step;
 
 	ASSERT(w != NULL && st->in == NULL);
+	if (w->closed)
+		return;
 	st->in = step;
 	st->copy = *step;
 	st->fn = fn;
@@ -161,6 +163,7 @@ step_close(struct store_worker *w)
 	struct store_stepped a = { .status = STORE_FAILED };
 
 	ASSERT(w->step.request == NULL);
+	w->closed = true;
 	if (w->step.in == NULL)
 		return;
 	memset(w->step.accepted, 0, (size_t)w->step.copy.noutcomes * sizeof(bool));

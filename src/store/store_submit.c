@@ -191,6 +191,10 @@ store_submit(struct store *s, const struct store_submission *in, store_submit_fn
 	struct item *it = mem_zalloc(sizeof(*it));
 
 	ASSERT(u != NULL && fn != NULL);
+	if (pool_closing(u->pool)) {
+		mem_free(&it);
+		return;
+	}
 	list_init(&it->twins);
 	it->in = *in;
 	it->fn = fn;

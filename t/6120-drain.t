@@ -47,14 +47,16 @@ subtest 'work that does not end is given back' => sub {
 
 subtest 'a second SIGTERM ends it now' => sub {
 	$t->configure("workers = 2\ndrain_timeout = 60s\nkill_grace = 60s\n" . $stubborn);
+	my $lines = $t->log_lines;
 	$t->hup;
-	$t->log_wait(qr/reload/i);
+	$t->log_wait(qr/generation has ended/, 20, from => $lines); # no worker of the old configuration may take it
 	my $task = wait_for(sub { eval { $t->submit('stubborn', {}) } }, 10, 'an answer');
 	$t->wait_status($task, qr/processing/);
 	my $tree = $t->tree;
 	my $begin = now();
+	$lines = $t->log_lines;
 	$t->signal('TERM');
-	$t->log_wait(qr/drain/);
+	$t->log_wait(qr/to=draining/, 20, from => $lines);
 	$t->signal('TERM');
 	ok(defined $t->wait_exit(20), 'it ended');
 	cmp_ok(now() - $begin, '<', 6, 'at once');

@@ -70,6 +70,8 @@ $task = run('three', {}, max_attempts => 1);
 is($task->{error_class}, 'TRANSIENT', 'an exit with another status than 0 is a failure');
 is($task->{error_code}, 'HANDLER_FAILED', 'with the general code');
 is($task->{last_error}, 'the last words', 'and the last line of stderr');
+like($t->log_wait(qr/handler wrote to stderr/), qr/task_id=$task->{id} .*stderr="first\\nthe last words"/, 'the log has all of it');
+ok(!(grep { /handler wrote to stderr.*xxxx/ } $t->log_lines), 'but not of a success');
 is(run('silent', {}, max_attempts => 1)->{last_error}, 'exit 4', 'a silent one shows its status');
 
 $task = run('data', {});

@@ -100,5 +100,7 @@ bool exec_report(struct exec_run *x, struct span json);
 size_t exec_text_clean(char *to, size_t size, struct span from);
 struct span exec_text_last_line(struct span text); /* the last that is not blank, trimmed; empty when there is none */
 struct span exec_text_trim(struct span text);      /* white space of JSON at both ends */
+/* Takes at most `most` bytes (at least 4) from the front, up to the end of a line where there is one, else of a character. */
+struct span exec_text_take(struct span *text, size_t most);
 
 #endif

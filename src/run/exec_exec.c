@@ -22,7 +22,8 @@
 #include "run/launch_client.h"
 
 #define CHUNK 16384
-#define CHUNKS 16 /* read from one pipe in one turn */
+#define STDERR_PIECE 900 /* bytes of stderr in one line of the log */
+#define CHUNKS 16        /* read from one pipe in one turn */
 
 /* The last `size` bytes of what was put in. */
 struct tail {
@@ -246,19 +247,24 @@ end_by_status(struct command *c, int status)
 	buf_free(&room);
 }
 
-/* For whoever debugs a handler; the log of a production system has no such lines. */
+/* What a failed run wrote, for whoever mends the handler: its last line is the message of the failure, so more than that is worth
+ * lines of the log.  Of a run that succeeded only the debug log tells. */
 static void
-log_stderr(const struct command *c)
+log_stderr(const struct command *c, bool failed)
 {
-	char text[1024];
 	struct buf room = { 0 };
-	struct span said = exec_text_trim(tail_text(&c->err, &room));
+	struct span said = exec_text_trim(tail_text(&c->err, &room)), piece;
+	enum log_level level = failed && exec_text_last_line(said).len < said.len ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+	char text[3 * STDERR_PIECE + 1]; /* a bad byte becomes three */
+	int part = 0;
 
-	if (said.len >= sizeof(text))
-		said = (struct span){ said.ptr + said.len - sizeof(text) + 1, sizeof(text) - 1 };
-	if (said.len > 0 && exec_text_clean(text, sizeof(text), said) > 0)
-		log_debug("handler wrote to stderr", log_id("task_id", &c->x->row->id),
-		    log_int("attempt", c->x->attempt), log_str("stderr", text));
+	while (said.len > 0 && level >= log_level()) {
+		piece = exec_text_take(&said, STDERR_PIECE);
+		(void)exec_text_clean(text, sizeof(text), piece);
+		log_at(level, "handler wrote to stderr", log_id("task_id", &c->x->row->id),
+		    log_span("trace_id", c->x->row->trace_id), log_int("attempt", c->x->attempt),
+		    log_int("part", ++part), log_str("stderr", text));
+	}
 	buf_free(&room);
 }
 
@@ -270,8 +276,7 @@ end_by_exit(struct command *c, int status)
 	/* What it wrote last is in the pipes still. */
 	output_read(c, STDOUT_FILENO, 1 << 10);
 	output_read(c, STDERR_FILENO, 1 << 10);
-	if (log_level() == LOG_LEVEL_DEBUG)
-		log_stderr(c);
+	log_stderr(c, status != 0 || c->too_much);
 	if (c->too_much) {
 		snprintf(message, sizeof(message), "wrote more than %lld bytes to standard output",
 		    (long long)c->x->env->conf->work.output_max);

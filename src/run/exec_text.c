@@ -92,3 +92,20 @@ exec_text_last_line(struct span text)
 		begin--;
 	return exec_text_trim((struct span){ text.ptr + begin, text.len - begin });
 }
+
+struct span
+exec_text_take(struct span *text, size_t most)
+{
+	size_t len = text->len < most ? text->len : most, at = len;
+	struct span taken;
+
+	if (len < text->len) {
+		while (at > 0 && text->ptr[at - 1] != '\n')
+			at--;
+		for (at = at > 0 ? at : len; at > len - 3 && ((unsigned char)text->ptr[at] & 0xC0) == 0x80;)
+			at--;
+	}
+	taken = (struct span){ text->ptr, at };
+	*text = (struct span){ text->ptr + at, text->len - at };
+	return exec_text_trim(taken);
+}

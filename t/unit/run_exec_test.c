@@ -98,6 +98,7 @@ test_text(void)
 		{ "\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD", 40 },
 		{ "\x1B[1mred\r", "\xEF\xBF\xBD[1mred\xEF\xBF\xBD", 40 },
 	};
+	struct span rest = span_of("one\ntwo\nthreefour x a\n\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC");
 	char to[64];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -112,6 +113,11 @@ test_text(void)
 	ok(span_is(exec_text_last_line(span_of("one\ntwo  \n\n \n")), "two"), "last line");
 	ok(span_is(exec_text_last_line(span_of("progress\rdone")), "done"), "last line after a carriage return");
 	is_int(exec_text_last_line(span_of(" \n")).len, 0, "no line");
+	ok(span_is(exec_text_take(&rest, 8), "one\ntwo"), "whole lines are taken");
+	ok(span_is(exec_text_take(&rest, 8), "threefou"), "a long line is cut");
+	ok(span_is(exec_text_take(&rest, 8), "r x a"), "and what was left of it");
+	ok(span_is(exec_text_take(&rest, 8), "\xE2\x82\xAC\xE2\x82\xAC"), "not within a character");
+	ok(span_is(exec_text_take(&rest, 8), "\xE2\x82\xAC") && rest.len == 0, "to the end");
 }
 
 static struct conf_handler

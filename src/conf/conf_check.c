@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/conf_int.h"
 #include "sys/sys.h"
@@ -77,6 +78,19 @@ check_user(const struct check *k, enum conf_section_id section, const char *titl
 {
 	if (user[0] != '\0' && getpwnam(user) == NULL)
 		complainf(k, section, title, "user", "\"%s\" is not a user of this machine, expected one", user);
+}
+
+/* Only root may become another. */
+static void
+check_handler_user(const struct check *k, const struct conf_handler *h)
+{
+	const struct passwd *pw = h->user[0] != '\0' ? getpwnam(h->user) : NULL;
+
+	if (h->user[0] != '\0' && pw == NULL)
+		check_user(k, CONF_SECTION_handler, h->title, h->user);
+	else if (pw != NULL && geteuid() != 0 && pw->pw_uid != geteuid())
+		complainf(k, CONF_SECTION_handler, h->title, "user",
+		    "\"%s\" is another user than taskqd's, expected none unless taskqd is started by root", h->user);
 }
 
 static void
@@ -162,7 +176,7 @@ check_handler(const struct check *k, const struct conf_handler *h)
 		return;
 	}
 	check_foreign(k, h, "builtin", "builtin");
-	check_user(k, CONF_SECTION_handler, h->title, h->user);
+	check_handler_user(k, h);
 	check_environment(k, h);
 	if (h->command.n == 0)
 		complain(k, CONF_SECTION_handler, h->title, "command",

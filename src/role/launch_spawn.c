@@ -116,7 +116,7 @@ launch_kind_init(struct launch_kind *k, const struct conf_handler *h, const stru
 	if (k->error != 0)
 		return;
 	launch_kind_env(k, pw);
-	if (root && pw != NULL && pw->pw_uid != 0)
+	if (root && pw != NULL)
 		launch_kind_drop(k, pw);
 }
 

@@ -7,7 +7,8 @@
  *	RUNNING --TERM--> DRAINING --TERM or deadline--> LEAVING --too late--> exit(EX_TEMPFAIL)
  *	    \_________________\______________________________\___role_done()---> the code
  *
- * The parent-death signal is set after the last change of uid, which clears it.  Aborts when the role has no slot or no loop; exits
+ * The parent-death signal is set after the last change of uid, which clears it.  Handlers may run as the same user: the process hides its
+ * memory from them.  Aborts when the role has no slot or no loop; exits
  * at once when it may not become conf->user or when the supervisor is already gone.  Next: role_launcher.c, role_worker.c.
  */
 #include <errno.h>
@@ -172,6 +173,7 @@ role_begin(const struct super_child *me, const struct role_ops *ops, void *arg)
 	stats_attach(me->stats, me->slot);
 	role_state(r, "starting");
 	role_drop(me);
+	proc_hide();
 	if (!proc_parent_death(SIGTERM, me->supervisor)) {
 		log_notice("the supervisor is gone, leaving");
 		exit(EX_TEMPFAIL);

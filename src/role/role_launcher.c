@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "log/log.h"
+#include "sys/proc.h"
 #include "sys/sys.h"
 
 #include "role/launch_int.h"
@@ -282,14 +283,28 @@ peer_on_io(void *arg, int events)
 
 /* --- connections ---------------------------------------------------------------------------------------------------- */
 
+/* The user alone is not enough: a handler without one of its own runs as the same.  Workers are children of the supervisor, handlers and
+ * what they leave behind are ours.  On a machine that hides processes (hidepid) only root sees the parent of one that hides itself. */
+static bool
+launcher_knows(const struct launcher *l, int fd)
+{
+	pid_t pid, parent;
+	uid_t uid;
+
+	if (!sock_peer(fd, &pid, &uid) || (uid != 0 && uid != geteuid() && uid != l->worker_uid))
+		return false;
+	parent = proc_parent(pid);
+	if (parent == 0 && geteuid() != 0)
+		return kill(pid, 0) == 0;
+	return parent == l->me->supervisor || pid == l->me->supervisor;
+}
+
 static void
 launcher_accept(struct launcher *l, int fd)
 {
 	struct launch_peer *p;
-	pid_t pid;
-	uid_t uid;
 
-	if (!sock_peer(fd, &pid, &uid) || (uid != 0 && uid != geteuid() && uid != l->worker_uid)) {
+	if (!launcher_knows(l, fd)) {
 		log_warning("connection refused: not a worker of ours");
 		MUST(close(fd) == 0);
 		return;

@@ -108,6 +108,14 @@ proc_drop_to(const char *user)
 	return true;
 }
 
+void
+proc_hide(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	MUST(prctl(PR_SET_DUMPABLE, 0UL) == 0);
+#endif
+}
+
 const char *
 proc_signal_name(int sig)
 {

@@ -21,6 +21,10 @@ void proc_become_subreaper(void);
  * that is not root may only "drop" to itself. */
 bool proc_drop_to(const char *user) MUSTCHECK;
 
+/* Others of the same user may not look into our memory, where the password of the database is.  To be called after the last change of
+ * uid.  Such a process leaves no core; with the address sanitizer, which must look into itself, this does nothing. */
+void proc_hide(void);
+
 /* "exit 3", "killed by SIGSEGV (core dumped)". */
 void proc_status_text(int wait_status, char *text, size_t size);
 const char *proc_signal_name(int sig); /* "SIGTERM"; "signal 99" when unknown (static) */
@@ -28,6 +32,7 @@ const char *proc_signal_name(int sig); /* "SIGTERM"; "signal 99" when unknown (s
 /* Start time of a process in clock ticks since boot, from /proc/PID/stat; 0 when there is none.  pid + start time names a process for
  * ever. */
 uint64_t proc_start_time(pid_t pid);
+pid_t proc_parent(pid_t pid); /* of a zombie too; 0: there is no such process */
 
 /* What a process uses, as anybody may read it.  False when it is gone. */
 struct proc_usage {

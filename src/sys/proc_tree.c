@@ -65,6 +65,14 @@ proc_start_time(pid_t pid)
 	return stat_read(pid, &st) ? st.start : 0;
 }
 
+pid_t
+proc_parent(pid_t pid)
+{
+	struct stat_line st;
+
+	return stat_read(pid, &st) ? st.parent : 0;
+}
+
 bool
 proc_usage(pid_t pid, struct proc_usage *u_r)
 {

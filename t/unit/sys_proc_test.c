@@ -130,6 +130,7 @@ test_tree(void)
 	MUST(read(p[0], &grandchild, sizeof(grandchild)) == sizeof(grandchild));
 	start = proc_start_time(child);
 	ok(start != 0 && start == proc_start_time(child), "a process has a start time");
+	ok(proc_parent(child) == getpid() && proc_parent(grandchild) == child, "and a parent");
 	proc_children(getpid(), &pids);
 	ok(has(&pids, child) && !has(&pids, grandchild), "children");
 	buf_reset(&pids);
@@ -137,6 +138,7 @@ test_tree(void)
 	ok(has(&pids, child) && has(&pids, grandchild) && !has(&pids, getpid()), "descendants");
 	kill(child, SIGKILL);
 	ok(gone_soon(child), "a dead process has no start time");
+	is_int(proc_parent(child), 0, "and no parent");
 	buf_reset(&pids);
 	proc_children(getpid(), &pids);
 	ok(has(&pids, grandchild), "the subreaper inherits the orphan");

@@ -78,20 +78,31 @@ log_set_role(const char *role, int slot)
 
 /* --- sinks ----------------------------------------------------------------------------------------------------------- */
 
+/* A log that does not listen yet is no reason not to serve: each line tries again. */
 static int
-syslog_connect(void)
+syslog_connect(bool *heard_r)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
-		int e = errno;
-
-		close(fd);
-		errno = e;
-		return -1;
-	}
+	*heard_r = fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
 	return fd;
+}
+
+/* The directory may belong to the user of the daemon while we are still root: a link is followed only when root or we made it. */
+static int
+file_open(const char *path)
+{
+	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC;
+	int fd = open(path, flags | O_NOFOLLOW, 0640);
+	struct stat st;
+
+	if (fd >= 0 || errno != ELOOP)
+		return fd;
+	if (lstat(path, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
+		return open(path, flags, 0640);
+	errno = ELOOP;
+	return -1;
 }
 
 /* Returns a descriptor for the target, or -1 and errno. */
@@ -99,11 +110,17 @@ static int
 target_open(const char *target, enum sink *sink_r)
 {
 	*sink_r = strcmp(target, "syslog") == 0 ? SINK_SYSLOG : SINK_FD;
-	if (*sink_r == SINK_SYSLOG)
-		return syslog_connect();
+	if (*sink_r == SINK_SYSLOG) {
+		bool heard;
+		int fd = syslog_connect(&heard);
+
+		if (fd >= 0 && !heard)
+			fprintf(stderr, "taskqd: nobody listens at /dev/log, lines are lost until somebody does\n");
+		return fd;
+	}
 	if (strcmp(target, "stderr") == 0)
 		return STDERR_FILENO;
-	return open(target, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0640);
+	return file_open(target);
 }
 
 static int
@@ -185,12 +202,13 @@ sink_syslog(enum log_level level, struct span line)
 		return;
 	/* The daemon of the log may have been started again: one new connection, one more try. */
 	if (errno == ECONNREFUSED || errno == ENOTCONN) {
-		int fd = syslog_connect();
+		bool heard;
+		int fd = syslog_connect(&heard);
 
 		if (fd >= 0) {
 			close(logger.fd);
 			logger.fd = fd;
-			if (sendmsg(logger.fd, &msg, MSG_NOSIGNAL) >= 0)
+			if (heard && sendmsg(logger.fd, &msg, MSG_NOSIGNAL) >= 0)
 				return;
 		}
 	}

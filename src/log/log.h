@@ -58,7 +58,8 @@ struct log_settings {
 	enum log_format format;
 };
 
-/* Returns 0, or an errno value when the file cannot be opened (then the earlier target stays). */
+/* Returns 0, or an errno value when the file cannot be opened (then the earlier target stays); ELOOP: it is a link that neither root nor
+ * we have made. */
 int log_open(const struct log_settings *s) MUSTCHECK;
 int log_reopen(void) MUSTCHECK; /* same path, new file; for USR1.  0 or errno */
 void log_set_role(const char *role, int slot); /* prefix of every later line; slot < 0: none */

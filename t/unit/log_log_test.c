@@ -1,6 +1,7 @@
 /* log_log_test.c - lines as read back from a file and a pipe. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "log/log.h"
@@ -142,6 +143,34 @@ test_reopen(void)
 }
 
 static void
+test_links(void)
+{
+	char own[80], link[96]; /* in /tmp itself the kernel may refuse first */
+
+	snprintf(own, sizeof(own), "%s.d", path);
+	snprintf(link, sizeof(link), "%s/link", own);
+	MUST(mkdir(own, 0700) == 0 && symlink(path, link) == 0);
+	is_int(
+	    log_open(&(struct log_settings){ .target = link, .level = LOG_LEVEL_INFO }), 0, "our own link is followed");
+	if (geteuid() == 0) {
+		MUST(lchown(link, 65534, 65534) == 0);
+		is_int(log_reopen(), ELOOP, "that of somebody else is not");
+	}
+	log_info("through the link");
+	ok(strstr(lines(), "through the link") != NULL, "the file is written to");
+	MUST(unlink(link) == 0 && rmdir(own) == 0);
+}
+
+/* Whether anybody listens at /dev/log or not. */
+static void
+test_syslog(void)
+{
+	is_int(log_open(&(struct log_settings){ .target = "syslog", .level = LOG_LEVEL_ERROR }), 0, "syslog is taken");
+	log_info("below its level");
+	is_int(log_reopen(), 0, "and taken again");
+}
+
+static void
 test_full_pipe(void)
 {
 	uint64_t before = log_dropped();
@@ -173,6 +202,8 @@ main(void)
 	test_limit();
 	test_size();
 	test_reopen();
+	test_links();
+	test_syslog();
 	test_full_pipe();
 	unlink(path);
 	return done();

@@ -138,7 +138,7 @@ connect_begin(struct store_conn *c)
 	wire_begin(&c->wire, hello_connect_start(pool_store(c->pool), pool_purpose(c->pool)));
 	set_state(c, CONN_CONNECTING);
 	if (PQstatus(c->wire.pg) == CONNECTION_BAD) {
-		first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
+		hello_refusal(c->wire.pg, why, sizeof(why));
 		conn_event(c, CONN_EV_LOST, why);
 		return;
 	}
@@ -349,7 +349,7 @@ connect_poll(struct store_conn *c)
 		return;
 	}
 	if (next != PGRES_POLLING_OK || PQsetnonblocking(c->wire.pg, 1) != 0 || !PQenterPipelineMode(c->wire.pg)) {
-		first_line(PQerrorMessage(c->wire.pg), why, sizeof(why));
+		hello_refusal(c->wire.pg, why, sizeof(why));
 		conn_event(c, CONN_EV_LOST, why);
 		return;
 	}

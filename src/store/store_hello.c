@@ -27,6 +27,25 @@ hello_connect_start(const struct store *s, const char *purpose)
 	return pg;
 }
 
+/* Before libpq has met a server its words quote the connection string, also what it took for a host because a password holds an "@";
+ * of those only the kind is passed on. */
+void
+hello_refusal(const PGconn *pg, char *why, size_t size)
+{
+	const char *text = PQerrorMessage(pg);
+	const char *about = strstr(text, " to address: ");
+
+	if (text[0] == '\0')
+		snprintf(why, size, "connection lost");
+	else if (strncmp(text, "connection to server ", 21) == 0 || strncmp(text, "server closed", 13) == 0)
+		snprintf(why, size, "%.*s", (int)strcspn(text, "\n"), text);
+	else if (strncmp(text, "could not translate host name ", 30) == 0 && about != NULL)
+		snprintf(why, size, "could not find the host of postgres.conninfo: %.*s",
+		    (int)strcspn(about + 13, "\n"), about + 13);
+	else
+		snprintf(why, size, "postgres.conninfo cannot be used, expected a libpq connection string");
+}
+
 static void
 ask_session(struct request *r, const struct store *s, const char *purpose)
 {

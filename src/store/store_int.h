@@ -170,6 +170,8 @@ void hello_take_again(const struct request *r, struct store_server *v, const str
 bool hello_take(const struct request *r, enum hello_step step, struct store_server *v, struct hello_time *when,
     char *why, size_t size) MUSTCHECK;
 PGconn *hello_connect_start(const struct store *s, const char *purpose) MUSTCHECK;
+/* One line: why a connection could not be made.  Never a piece of the connection string that may be a secret. */
+void hello_refusal(const PGconn *pg, char *why, size_t size);
 
 /* --- health: store_health.c --------------------------------------------------------------------------------------------------- */
 

@@ -136,9 +136,16 @@ store_migrate(const struct conf *c)
 {
 	PGconn *pg = connect_now(c);
 	int version = 0;
+	char why[256];
 
 	PQsetNoticeReceiver(pg, quiet, NULL);
-	if (PQstatus(pg) != CONNECTION_OK || !make_ground(pg)) {
+	if (PQstatus(pg) != CONNECTION_OK) {
+		hello_refusal(pg, why, sizeof(why));
+		log_error("could not connect to the database", log_str("error", why));
+		PQfinish(pg);
+		return EX_UNAVAILABLE;
+	}
+	if (!make_ground(pg)) {
 		log_error("could not prepare the database", log_str("error", PQerrorMessage(pg)));
 		PQfinish(pg);
 		return EX_UNAVAILABLE;

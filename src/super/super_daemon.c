@@ -47,13 +47,19 @@ super_daemon_close(void)
 NORETURN static void
 super_daemon_wait(int fd)
 {
-	unsigned char code;
+	unsigned char code, rest;
 	ssize_t n;
 
 	do
 		n = read(fd, &code, 1);
 	while (n < 0 && errno == EINTR);
-	_exit(n == 1 ? code : EX_SOFTWARE);
+	if (n != 1)
+		_exit(EX_SOFTWARE);
+	/* What a failed start has to say comes before our end. */
+	do
+		n = read(fd, &rest, 1);
+	while (n < 0 && errno == EINTR);
+	_exit(code);
 }
 
 static pid_t
@@ -96,15 +102,21 @@ super_daemon_hush(const struct super *s, const struct conf *c)
 }
 
 void
-super_daemon_up(struct super *s, int code)
+super_daemon_failed(struct super *s, int code)
 {
 	unsigned char byte = (unsigned char)code;
 
+	if (s->up_fd >= 0 && write(s->up_fd, &byte, 1) != 1)
+		log_debug("the process that started the daemon is gone", log_errno(errno));
+}
+
+void
+super_daemon_up(struct super *s, int code)
+{
 	s->up_until = 0;
 	if (s->up_fd < 0)
 		return;
-	if (write(s->up_fd, &byte, 1) != 1)
-		log_debug("the process that started the daemon is gone", log_errno(errno));
+	super_daemon_failed(s, code);
 	MUST(close(s->up_fd) == 0);
 	s->up_fd = -1;
 }

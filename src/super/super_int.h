@@ -6,6 +6,7 @@
  *	super_policy.c   how many, when again: whether (numbers and time only, no process)
  *	super_reload.c   generations: made, swapped, retired, freed
  *	super_setup.c    everything before the first fork and after the last child
+ *	super_dir.c      the run directory: whose it is, its lock, its small files
  *	super_daemon.c   into the background
  */
 #ifndef SUPER_SUPER_INT_H
@@ -147,19 +148,25 @@ int super_generation_wants(struct super *s, const struct super_generation *g); /
 void super_reload_begin(struct super *s);
 void super_reload_step(struct super *s);
 
+/* --- super_dir.c ------------------------------------------------------------------------------------------------------ */
+
+void super_setup_dir(struct super *s); /* made, looked at, locked; leaves the program when it is not right */
+bool super_write_file(const char *dir, const char *name, const struct buf *text); /* atomically; false + errno */
+void super_remove_file(const char *dir, const char *name);
+
 /* --- super_setup.c, super_daemon.c ------------------------------------------------------------------------------------ */
 
 void super_setup(struct super *s); /* leaves the program when the machine is not right */
 void super_cleanup(struct super *s);
-bool super_write_file(const char *dir, const char *name, const struct buf *text); /* atomically; false + errno */
 NORETURN void super_fatal(struct super *s, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void super_log_open(
     struct super *s, const struct conf *c); /* as the configuration says; at an error the earlier one stays */
 void super_log_reopen(struct super *s);
 void super_own(const struct super *s, const char *path); /* a file made by root that a child opens as its user */
 
-void super_daemon_begin(struct super *s);        /* returns in the daemon only */
-void super_daemon_up(struct super *s, int code); /* the first process exits with the code; later calls do nothing */
+void super_daemon_begin(struct super *s);            /* returns in the daemon only */
+void super_daemon_up(struct super *s, int code);     /* the first process exits with the code; later calls do nothing */
+void super_daemon_failed(struct super *s, int code); /* the same, but not before we have left */
 void super_daemon_hush(const struct super *s, const struct conf *c); /* stderr to /dev/null, unless it is the log */
 
 /* --- super.c -------------------------------------------------------------------------------------------------------- */

@@ -198,11 +198,20 @@ super_reload_read(struct super *s)
 	return conf;
 }
 
+/* Who asked for the reload waits for READY=1 after RELOADING=1, also when nothing has changed. */
+static void
+super_reload_over(struct super *s)
+{
+	if (s->was_ready)
+		notify_send("READY=1");
+}
+
 static void
 super_reload_refuse(struct super *s, struct conf **conf, const char *why)
 {
 	log_error("reload refused, the old configuration stays", log_str("error", why), log_str("file", s->conf_path));
 	conf_free(conf);
+	super_reload_over(s);
 }
 
 void
@@ -210,12 +219,16 @@ super_reload_begin(struct super *s)
 {
 	struct super_generation *g;
 	char text[256];
-	struct conf *conf = super_reload_read(s);
+	struct conf *conf;
 
+	notify_reloading();
+	conf = super_reload_read(s);
 	s->want_reload = false;
 	s->reload_at = clock_now() + SUPER_RELOAD_PACE;
-	if (conf == NULL)
+	if (conf == NULL) {
+		super_reload_over(s);
 		return;
+	}
 	g = super_generation_new(s, conf, text, sizeof(text));
 	if (g == NULL) {
 		super_reload_refuse(s, &conf, text);
@@ -236,7 +249,6 @@ super_reload_begin(struct super *s)
 	case SUPER_ROOM_NOW:
 		break;
 	}
-	notify_reloading();
 	super_log_open(s, conf);
 	memset(s->throttle, 0, sizeof(s->throttle));
 	s->fresh = g;
@@ -248,8 +260,7 @@ super_reload_end(struct super *s, const char *why)
 {
 	s->fresh = NULL;
 	super_set_state(s, s->was_ready ? SUPER_RUN : SUPER_START, why);
-	if (s->was_ready)
-		notify_send("READY=1");
+	super_reload_over(s);
 }
 
 void

@@ -1,16 +1,7 @@
 /* super_setup.c - everything before the first fork, and after the last child.
  *
- * Made once and inherited by every child: the run directory, the lock, the listening sockets, the stats region, the bells, the pipes.  A
- * machine that is not right is one line on stderr and an exit.  Files in run_dir:
- *
- *	taskqd.pid       two locks: flock() is inherited by every child, so that a new start cannot meet old workers; the record lock
- *	                 (fcntl) is ours alone and tells a living supervisor from the children of a dead one
- *	address          a line per listener with its real port
- *	roles.json       the child table (super_child.c)
- *	stats            shared counters
- *	launch.N.sock    the launcher of generation N (super_reload.c)
- *
- * The directory belongs to whoever starts the daemon, not to conf->user: root must not write where another user can place links.
+ * Made once and inherited by every child: the run directory and its lock (super_dir.c), the listening sockets, the stats region, the
+ * bells, the pipes.  A machine that is not right is one line on stderr and an exit.
  */
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -25,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "log/log.h"
@@ -35,7 +25,6 @@
 #include "super/super_int.h"
 
 #define SUPER_BACKLOG 4096
-#define SUPER_LOCK_LOOK (50 * CLOCK_MS) /* between two tries for a lock that is held */
 
 void
 super_fatal(struct super *s, int code, const char *fmt, ...)
@@ -48,7 +37,7 @@ super_fatal(struct super *s, int code, const char *fmt, ...)
 	va_end(ap);
 	if (s->pid_fd >= 0)
 		pidfile_remove(s->pid_path);
-	super_daemon_up(s, code);
+	super_daemon_failed(s, code);
 	log_fatal(code, "%s", buf_cstr(&text));
 }
 
@@ -59,13 +48,23 @@ super_own(const struct super *s, const char *path)
 		log_warning("could not change the owner of a file", log_str("file", path), log_errno(errno));
 }
 
+/* The children open the log again as their user.  Its directory may be that user's: what is given away is the file that was looked at, and
+ * only one without a second name. */
 static void
 super_log_own(const struct super *s, const struct conf *c)
 {
 	struct stat st;
+	int fd;
 
-	if (c->log.target[0] == '/' && lstat(c->log.target, &st) == 0 && S_ISREG(st.st_mode))
-		super_own(s, c->log.target);
+	if (!s->drops || c->log.target[0] != '/')
+		return;
+	fd = open(c->log.target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid != s->uid &&
+	    fchownat(fd, "", s->uid, s->gid, AT_EMPTY_PATH) != 0)
+		log_warning("could not change the owner of a file", log_str("file", c->log.target), log_errno(errno));
+	MUST(close(fd) == 0);
 }
 
 void
@@ -90,36 +89,6 @@ super_log_reopen(struct super *s)
 		log_error("could not reopen the log, writing to the old one", log_errno(err));
 	else
 		super_log_own(s, s->serving->conf);
-}
-
-bool
-super_write_file(const char *dir, const char *name, const struct buf *text)
-{
-	struct buf fresh = { 0 }, path = { 0 };
-	bool ok = false;
-	int fd;
-
-	buf_printf(&fresh, "%s/.%s.new", dir, name);
-	buf_printf(&path, "%s/%s", dir, name);
-	fd = open(buf_cstr(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd >= 0) {
-		ok = write(fd, text->data, text->len) == (ssize_t)text->len;
-		ok = close(fd) == 0 && ok;
-		ok = ok && rename(buf_cstr(&fresh), buf_cstr(&path)) == 0;
-	}
-	buf_free(&fresh);
-	buf_free(&path);
-	return ok;
-}
-
-static void
-super_remove_file(const char *dir, const char *name)
-{
-	struct buf path = { 0 };
-
-	buf_printf(&path, "%s/%s", dir, name);
-	(void)unlink(buf_cstr(&path));
-	buf_free(&path);
 }
 
 /* --- the steps ------------------------------------------------------------------------------------------------------ */
@@ -151,76 +120,6 @@ super_setup_user(struct super *s)
 	s->drops = true;
 	s->uid = pw->pw_uid;
 	s->gid = pw->pw_gid;
-}
-
-/* A living supervisor holds the record lock of the file; 0: none does. */
-static pid_t
-super_lock_owner(const char *path)
-{
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return 0;
-	ok = fcntl(fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK;
-	MUST(close(fd) == 0);
-	return ok ? l.l_pid : 0;
-}
-
-static void
-super_lock_wait(struct super *s, pid_t holder, int64_t *until)
-{
-	const struct timespec look = { 0, SUPER_LOCK_LOOK * 1000 };
-	const struct conf *c = s->o->conf;
-	pid_t owner = super_lock_owner(s->pid_path);
-
-	if (owner != 0)
-		super_fatal(
-		    s, EX_UNAVAILABLE, "taskqd is already running as process %d (\"%s\")", (int)owner, s->pid_path);
-	if (*until == 0) {
-		int64_t patience = c->drain_timeout + c->kill_grace + SUPER_TAKEOVER_EXTRA;
-
-		*until = clock_now() + patience;
-		log_warning("waiting for the children of a dead supervisor to end", log_int("supervisor", holder),
-		    log_seconds("at_most", patience), log_str("file", s->pid_path));
-	} else if (clock_now() >= *until) {
-		super_fatal(s, EX_UNAVAILABLE, "children of the dead supervisor %d still hold \"%s\"", (int)holder,
-		    s->pid_path);
-	}
-	(void)nanosleep(&look, NULL);
-}
-
-static void
-super_setup_lock(struct super *s)
-{
-	const struct flock mine = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int64_t until = 0;
-	pid_t holder = 0;
-
-	if (snprintf(s->pid_path, sizeof(s->pid_path), "%s/taskqd.pid", s->o->conf->run_dir) >=
-	    (int)sizeof(s->pid_path))
-		super_fatal(s, EX_CONFIG, "the name of run_dir is too long");
-	while ((s->pid_fd = pidfile_lock(s->pid_path, &holder)) < 0) {
-		if (errno != EWOULDBLOCK)
-			super_fatal(s, EX_CANTCREAT, "could not lock \"%s\": %s", s->pid_path, strerror(errno));
-		super_lock_wait(s, holder, &until);
-	}
-	if (fcntl(s->pid_fd, F_SETLK, &mine) != 0)
-		super_fatal(s, EX_OSERR, "could not lock \"%s\": %s", s->pid_path, strerror(errno));
-	pidfile_write(s->pid_fd, s->pid);
-}
-
-static void
-super_setup_dir(struct super *s)
-{
-	const char *dir = s->o->conf->run_dir;
-
-	if (mkdir(dir, 0755) == 0)
-		MUST(chmod(dir, 0755) == 0); /* whatever the umask */
-	else if (errno != EEXIST)
-		super_fatal(s, EX_CANTCREAT, "could not make run_dir \"%s\": %s", dir, strerror(errno));
-	super_setup_lock(s);
 }
 
 /* From here on nothing but super_wait() hears signals. */
@@ -337,6 +236,7 @@ super_setup(struct super *s)
 		s->up_until = clock_now() + SUPER_UP_PATIENCE;
 	}
 	log_set_role("supervisor", -1);
+	proc_hide();
 	super_setup_user(s);
 	super_setup_dir(s);
 	super_setup_signals(s);

@@ -34,6 +34,18 @@ read_holder(int fd)
 	return (pid_t)pid;
 }
 
+/* Another name of somebody's file, or a file of somebody else, is not written to. */
+static bool
+is_ours(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	errno = EPERM;
+	return S_ISREG(st.st_mode) && st.st_nlink <= 1 && st.st_uid == geteuid();
+}
+
 /* Between open and flock the last holder may have removed the file: then the lock is on a file without a name. */
 static bool
 still_named(int fd, const char *path)
@@ -53,7 +65,7 @@ pidfile_lock(const char *path, pid_t *holder_r)
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 		if (fd < 0)
 			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (!is_ours(fd) || flock(fd, LOCK_EX | LOCK_NB) != 0) {
 			e = errno;
 			if (e == EWOULDBLOCK)
 				*holder_r = read_holder(fd);

@@ -45,7 +45,8 @@ bool sock_peer(int fd, pid_t *pid_r, uid_t *uid_r) MUSTCHECK; /* SO_PEERCRED */
 
 /* --- pidfile.c ----------------------------------------------------------------------------------------------------- */
 
-/* flock()ed for as long as the supervisor *or any of its children* lives: a new start cannot meet old workers.  Returns
+/* A regular file with one name that belongs to us, made when it is missing; no link is followed; EPERM, ELOOP.
+ * flock()ed for as long as the supervisor *or any of its children* lives: a new start cannot meet old workers.  Returns
  * the fd; -1 + errno EWOULDBLOCK (holder's pid in *holder_r, 0 when unknown) or another errno. */
 int pidfile_lock(const char *path, pid_t *holder_r) MUSTCHECK;
 void pidfile_write(int fd, pid_t pid);

@@ -192,6 +192,30 @@ test_pidfile(void)
 	close(again);
 }
 
+/* What somebody else may have put where the file belongs. */
+static void
+test_pidfile_planted(void)
+{
+	pid_t holder;
+	int fd = open(in_dir("victim"), O_WRONLY | O_CREAT, 0600);
+
+	MUST(fd >= 0 && write(fd, "precious", 8) == 8 && close(fd) == 0);
+	MUST(symlink(in_dir("victim"), in_dir("pid")) == 0);
+	ok(pidfile_lock(in_dir("pid"), &holder) < 0 && errno == ELOOP, "a link is not followed");
+	MUST(unlink(in_dir("pid")) == 0 && link(in_dir("victim"), in_dir("pid")) == 0);
+	ok(pidfile_lock(in_dir("pid"), &holder) < 0 && errno == EPERM, "a second name of a file is refused");
+	MUST(unlink(in_dir("pid")) == 0 && mkfifo(in_dir("pid"), 0600) == 0);
+	ok(pidfile_lock(in_dir("pid"), &holder) < 0 && errno == EPERM, "a pipe is refused");
+	MUST(unlink(in_dir("pid")) == 0);
+	if (geteuid() == 0) {
+		MUST(chown(in_dir("victim"), 65534, 65534) == 0);
+		MUST(rename(in_dir("victim"), in_dir("pid")) == 0);
+		ok(pidfile_lock(in_dir("pid"), &holder) < 0 && errno == EPERM, "a file of somebody else is refused");
+	}
+	(void)unlink(in_dir("pid"));
+	(void)unlink(in_dir("victim"));
+}
+
 static void
 test_notify(void)
 {
@@ -282,6 +306,7 @@ main(void)
 	test_listen();
 	test_seqpacket();
 	test_pidfile();
+	test_pidfile_planted();
 	test_notify();
 #ifdef TASKQ_FAILPOINTS
 	test_failpoint();

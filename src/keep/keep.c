@@ -18,6 +18,7 @@
 #define RETRY_MIN (200 * CLOCK_MS)
 #define RETRY_MAX (30 * CLOCK_SECOND)
 #define PROMOTE_REST (20 * CLOCK_MS) /* however often it rings */
+#define DRAIN_LOOK (200 * CLOCK_MS)  /* at whether the database is still there */
 #define MINUTE (60 * CLOCK_SECOND)
 
 enum duty_kind { DUTY_BOOT, DUTY_PROMOTE, DUTY_REAP, DUTY_PARTITIONS, DUTY_PURGE, DUTIES, DUTY_RELEASE = DUTIES };
@@ -128,6 +129,15 @@ hand_back(struct keep *k)
 	}
 }
 
+/* A duty on its way to a database that is away may have been done or not; the next keeper does it in any case. */
+static bool
+nothing_to_wait_for(const struct keep *k)
+{
+	if (k->doing >= 0)
+		return store_not_ready(k->o.store) != NULL;
+	return k->incs.len == 0 || k->duties[DUTY_RELEASE].failing;
+}
+
 static void
 turn(void *arg)
 {
@@ -136,12 +146,17 @@ turn(void *arg)
 	int kind;
 
 	MAGIC_CHECK(k, KEEP_MAGIC);
-	if (k->doing >= 0 || k->drained)
+	if (k->drained)
 		return;
-	if (k->draining && (k->incs.len == 0 || k->duties[DUTY_RELEASE].failing)) {
+	if (k->draining && nothing_to_wait_for(k)) {
 		k->drained = true;
 		hand_back(k);
 		k->o.drained(k->o.arg);
+		return;
+	}
+	if (k->doing >= 0) {
+		if (k->draining)
+			loop_timer_set(k->timer, DRAIN_LOOK);
 		return;
 	}
 	kind = choose(k, clock_now(), &wait);

@@ -19,6 +19,7 @@ struct store {
 	char what[16];
 	char notes[4096]; /* "boot promote release:7 ..." */
 	bool away;
+	bool silent; /* no answer comes before the store is closed */
 	int64_t promote_next;
 	int promote_count;
 	int failed;
@@ -34,7 +35,8 @@ ask(const char *what, store_count_fn *fn, void *arg)
 	fake.fn = fn;
 	fake.arg = arg;
 	snprintf(fake.what, sizeof(fake.what), "%s", what);
-	loop_timer_set(fake.answer, 0);
+	if (!fake.silent)
+		loop_timer_set(fake.answer, 0);
 }
 
 static void
@@ -51,6 +53,21 @@ answer(void *arg UNUSED)
 	}
 	snprintf(fake.notes + strlen(fake.notes), sizeof(fake.notes) - strlen(fake.notes), "%s ", fake.what);
 	fn(fake.arg, STORE_OK, promote ? fake.promote_count : 0, promote ? fake.promote_next : -1);
+}
+
+const char *
+store_not_ready(const struct store *s UNUSED)
+{
+	return fake.away ? "away" : NULL;
+}
+
+/* As store_close(): what is open is answered. */
+static void
+fake_close(void)
+{
+	loop_timer_clear(fake.answer);
+	if (fake.fn != NULL)
+		answer(NULL);
 }
 
 #define VERB(name, word) \
@@ -146,6 +163,12 @@ failed_twice(void)
 	return fake.failed >= 2;
 }
 
+static bool
+asked(void)
+{
+	return fake.fn != NULL;
+}
+
 static bool is_over;
 
 static bool
@@ -210,6 +233,7 @@ main(void)
 	fake.answer = loop_timer_new(loop, answer, NULL);
 	k = keep_new(&o);
 	test_duties(k, &o);
+	fake_close();
 	keep_free(&k);
 
 	is_over = fake.away = false;
@@ -218,6 +242,16 @@ main(void)
 	until(promoted, "the next keeper works");
 	keep_drain(k);
 	until(over, "and drains");
+	fake_close();
+	keep_free(&k);
+
+	is_over = false;
+	fake.silent = fake.away = true;
+	k = keep_new(&o);
+	until(asked, "a duty is on its way to a database that does not answer");
+	keep_drain(k);
+	until(over, "a drain does not wait for it");
+	fake_close();
 	keep_free(&k);
 	loop_timer_free(&fake.answer);
 	loop_free(&loop);

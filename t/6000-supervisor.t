@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use FindBin;
+use IO::Socket::UNIX;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(now read_file write_file);
@@ -77,4 +78,19 @@ subtest 'kill -9 of the supervisor' => sub {
 
 is($t->stop, 0, 'it drains');
 is_deeply([glob $t->run_dir . '/*'], [], 'and leaves no file');
+
+subtest 'a unix socket' => sub {
+	my $path = "$t->{dir}/http";
+	$t->configure("http { listen = {\"unix:$path\"} }\n");
+	for my $end ('KILL', 'TERM') {
+		$t->launch(ready => 0);
+		is_deeply([$t->addresses], ["unix:$path"], 'is listened on') or return;
+		my $s = IO::Socket::UNIX->new(Peer => $path) or die "could not connect: $!";
+		print $s "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+		like(join('', <$s>), qr/^HTTP\/1.1 200 /, 'and answers');
+		$t->signal($end);
+		$t->wait_exit;
+		is(-S $path ? 'there' : 'gone', $end eq 'KILL' ? 'there' : 'gone', "its file after SIG$end");
+	}
+};
 done_testing;

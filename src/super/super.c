@@ -171,7 +171,7 @@ super_drain(struct super *s)
 	notify_send("STOPPING=1");
 	/* Nobody accepts any more: a new connection is refused, not left waiting. */
 	for (int i = 0; i < s->nlisteners; i++)
-		MUST(close(s->listeners[i]) == 0);
+		sock_unlisten(s->listeners[i]);
 	s->nlisteners = 0;
 	s->fresh = NULL;
 	LIST_FOREACH_SAFE (at, next, &s->generations)

@@ -209,3 +209,15 @@ sock_name(int fd, char *text, size_t size)
 		snprintf(text, size, "unix:%s", ((struct sockaddr_un *)&ss)->sun_path);
 	}
 }
+
+void
+sock_unlisten(int fd)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+
+	/* while we listen nobody of ours takes the path for a dead one's */
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0 && ss.ss_family == AF_UNIX)
+		(void)unlink(((struct sockaddr_un *)&ss)->sun_path);
+	MUST(close(fd) == 0);
+}

@@ -33,6 +33,7 @@ int sock_listen(const struct sock_addr *a, int backlog) MUSTCHECK;
 int sock_port(int fd);
 /* The local name of a listening socket in the form of the configuration, with the real port. */
 void sock_name(int fd, char *text, size_t size);
+void sock_unlisten(int fd); /* closes a listener of ours; the file of a unix one goes with it */
 
 /* SOCK_SEQPACKET at a path, mode 0600; for the launcher. */
 int sock_seqpacket_listen(const char *path) MUSTCHECK;
@@ -55,8 +56,8 @@ void pidfile_remove(const char *path); /* by the supervisor, at its end */
 /* --- notify.c: sd_notify(3)'s datagram protocol, without libsystemd ------------------------------------------------- */
 
 void notify_send(const char *fmt, ...) PRINTF_LIKE(1, 2); /* "READY=1"; nothing without NOTIFY_SOCKET */
-void notify_reloading(void); /* RELOADING=1 with MONOTONIC_USEC */
-int64_t notify_watchdog(void); /* interval in microseconds; 0: none wanted */
+void notify_reloading(void);                              /* RELOADING=1 with MONOTONIC_USEC */
+int64_t notify_watchdog(void);                            /* interval in microseconds; 0: none wanted */
 
 /* --- failpoint.c: named places where a test may stop, kill or fail us; compiled in only by --enable-failpoints ------- */
 

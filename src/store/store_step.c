@@ -244,6 +244,14 @@ window_over(struct store_worker *w, struct request *r)
 	request_free(&r);
 }
 
+/* What waits for its next attempt may be due before all that the keeper knows. */
+static void
+wake_keeper(const struct store_worker *w)
+{
+	if (w->step.at_retry >= 0 && w->store->o.wake != NULL)
+		wake_keeper_ring(w->store->o.wake);
+}
+
 static void
 step_good(struct store_worker *w, struct request *r)
 {
@@ -252,15 +260,17 @@ step_good(struct store_worker *w, struct request *r)
 	int64_t seq = PQntuples(look) == 0 ? -1 : col_int(look, 0, SQL_WORKER_LOOK_SEQ);
 
 	if (seq != w->seq + 1) {
-		log_warning("declared dead: other workers have the tasks", log_int("inc", w->inc), log_int("seq", seq),
-		    log_int("expected", w->seq + 1));
+		log_warning(
+		    "declared dead: other workers have the tasks", log_int("inc", st->inc), log_int("seq", seq));
 		request_free(&r);
-		worker_lose(w);
+		if (w->inc == st->inc) /* else a heartbeat told it first, and there is a new identity or will be */
+			worker_lose(w);
 		step_lost(w);
 		return;
 	}
 	w->seq++;
 	outcome_take(st, r);
+	wake_keeper(w);
 	take_givebacks(w, r);
 	window_over(w, r);
 }

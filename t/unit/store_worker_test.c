@@ -3,6 +3,7 @@
 #include "store_pg.h"
 
 static struct store *store;
+static struct wake *wake;
 
 /* --- waiting for one answer ------------------------------------------------------------------------------------------ */
 
@@ -211,6 +212,17 @@ check_places(const char *when)
 	is_str(wrong, "0", "%s: each task is in one place", when);
 }
 
+/* Since it was asked last. */
+static bool
+keeper_was_rung(void)
+{
+	struct pollfd bell = { .fd = wake_keeper_fd(wake), .events = POLLIN };
+	bool rung = poll(&bell, 1, 0) == 1;
+
+	wake_hush(bell.fd);
+	return rung;
+}
+
 static void
 test_life(void)
 {
@@ -229,7 +241,9 @@ test_life(void)
 	o[0] = outcome(&tasks[0], STORE_SUCCEEDED);
 	o[1] = outcome(&tasks[1], STORE_RETRY);
 	o[2] = outcome(&tasks[2], STORE_BURY);
+	(void)keeper_was_rung();
 	step(o, 3, NULL, 0, 0);
+	ok(keeper_was_rung(), "the keeper hears of the retry");
 	ok(got.accepted[0] && got.accepted[1] && got.accepted[2], "success, retry and burial are written");
 	is_int(get(&tasks[0].row.id)->state, TASK_SUCCEEDED, "succeeded");
 	is_int(get(&tasks[1].row.id)->state, TASK_WAITING, "waits");
@@ -501,7 +515,7 @@ main(void)
 	proxy_begin();
 	pg_conf.postgres.conninfo = proxy_conninfo;
 	pg_loop = o.loop = loop_new();
-	o.wake = wake_new();
+	o.wake = wake = wake_new();
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");
 	test_life();

@@ -20,6 +20,7 @@ struct hand {
 	store_row_fn *fn;
 	void *arg;
 	int64_t deadline;
+	int run;      /* of the task before the first try */
 	bool acted;   /* it is done, or may be */
 	bool certain; /* it is */
 };
@@ -58,6 +59,8 @@ act(struct hand *h, const struct task_row *row)
 	struct stmt *t;
 
 	r->deadline = h->deadline;
+	if (!h->acted)
+		h->run = row->run;
 	if (h->cancel) {
 		stmt_uuid(request_stmt(r, SQL_CANCEL_WAITING), &h->id);
 		t = request_stmt(r, SQL_CANCEL_READY);
@@ -103,8 +106,8 @@ on_look(void *arg, enum store_status status, const struct task_row *row)
 	MAGIC_CHECK(h, HAND_MAGIC);
 	if (status != STORE_OK)
 		hand_answer(h, h->acted ? STORE_UNSURE : STORE_FAILED, NULL); /* OK without a row: no such task */
-	else if (row == NULL || h->certain)
-		hand_answer(h, STORE_OK, row);
+	else if (row == NULL || h->certain || (h->acted && !h->cancel && row->run > h->run))
+		hand_answer(h, STORE_OK, row); /* the last: it ran, and ended again, since a try that was cut */
 	else if (may(h, row->state) && clock_now() < h->deadline)
 		act(h, row);
 	else if (may(h, row->state))

@@ -60,6 +60,7 @@ take(struct batch *b, struct submitter *u)
 			at = (at + 1) & (TWIN_SLOTS - 1);
 		if (slots[at] != NULL) {
 			list_push(&slots[at]->twins, &it->node);
+			slots[at]->doubt = slots[at]->doubt || it->doubt;
 			continue;
 		}
 		slots[at] = it;
@@ -246,7 +247,10 @@ batch_send(struct batch *b)
 {
 	struct request *r = batch_request(b, on_stored);
 	struct stmt *t = request_stmt(r, SQL_SUBMIT);
+	int i;
 
+	for (i = 0; i < b->n; i++)
+		r->uncertain = r->uncertain || b->items[i]->doubt;
 	bind_keys(t, b);
 	bind_numbers(t, b);
 	bind_bodies(t, b);
@@ -332,9 +336,10 @@ find(const struct batch *b, const struct id *id)
 	UNREACHABLE("postgres stored a task that was not sent");
 }
 
-/* Halves that go on by themselves with the ids they have.  Who was answered meanwhile stays behind. */
+/* Halves that go on by themselves with the ids they have, and with the doubt about an earlier try.  Who was answered meanwhile stays
+ * behind. */
 static void
-split(struct batch *b)
+split(struct batch *b, bool doubt)
 {
 	struct batch *half[2];
 	int i, h, live = 0;
@@ -342,6 +347,7 @@ split(struct batch *b)
 
 	for (i = 0; i < b->n; i++) {
 		it = b->items[i];
+		it->doubt = it->doubt || doubt;
 		if (it->fn != NULL) {
 			b->items[live++] = it;
 			continue;
@@ -415,7 +421,7 @@ on_stored(struct request *r)
 	if (r->status == STORE_OK)
 		stored(b, r->results[0]);
 	else if (r->action == ACTION_SPLIT && r->status != STORE_FAILED && b->n > 1 && !pool_closing(b->owner->pool))
-		split(b);
+		split(b, r->uncertain);
 	else if (r->action == ACTION_SPLIT && b->n == 1)
 		alone(b, r);
 	else

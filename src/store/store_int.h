@@ -234,6 +234,7 @@ struct item {
 	struct id id; /* proposed */
 	bool later;   /* to waiting, not to ready */
 	bool sent;
+	bool doubt; /* an earlier try of its key may have committed */
 	int rounds; /* how often it joined a batch */
 };
 

@@ -79,7 +79,7 @@ sweep(struct submitter *u, int64_t now)
 					    .status = STORE_UNSURE, .why = "no answer from postgres in time" });
 			continue;
 		}
-		item_answer(it, &(struct store_submitted){ .status = STORE_FAILED,
+		item_answer(it, &(struct store_submitted){ .status = it->doubt ? STORE_UNSURE : STORE_FAILED,
 				    .why = store_lie(u->store) != NULL    ? store_lie(u->store)
 					   : u->store->trouble[0] != '\0' ? u->store->trouble
 									  : "no connection was free in time" });
@@ -102,7 +102,7 @@ name_fresh(struct submitter *u)
 			continue;
 		list_remove(&it->node);
 		if (it->lane < 0) {
-			item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, why);
+			item_fail(it, it->sent || it->doubt ? STORE_UNSURE : STORE_FAILED, why);
 			item_free(it);
 			continue;
 		}

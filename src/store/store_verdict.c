@@ -133,6 +133,7 @@ verdict_gone(struct submitter *u, struct item *it)
 	while ((node = list_first(&it->twins)) != NULL) {
 		twin = container_of(node, struct item, node);
 		list_remove(node);
+		twin->doubt = twin->doubt || it->doubt;
 		if (twin->fn != NULL)
 			item_again(u, twin);
 		else

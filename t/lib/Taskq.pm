@@ -43,7 +43,7 @@ sub program {
 # --- start ----------------------------------------------------------------------------------------------------------
 
 # start(config => text after the harness' own, pg => object, db => name of a database, args => [...], env => {...},
-#   tcp => 1: reach Postgres by TCP, dir => an earlier instance's directory, migrate => 0, ready => 0: do not wait for /readyz,
+#   tcp => 1: reach Postgres by TCP, proxy => Taskq::Proxy: through that, dir => an earlier instance's directory, migrate => 0, ready => 0: do not wait for /readyz,
 #   seconds => how long to wait)
 sub start {
 	my ($class, %o) = @_;
@@ -56,7 +56,7 @@ sub start {
 # The same, not yet started: ->migrate, ->launch.
 sub new {
 	my ($class, %o) = @_;
-	my $self = bless { pg => $o{pg}, db => $o{db}, dir => $o{dir} || temp_dir('d'), seen => 0 }, $class;
+	my $self = bless { pg => $o{pg}, db => $o{db}, dir => $o{dir} || temp_dir('d'), proxy => $o{proxy}, seen => 0 }, $class;
 	$self->{pg} ||= $class->pg if !exists $o{pg};
 	mkdir "$self->{dir}/run", 0755;
 	$self->configure($o{config}, %o);
@@ -70,7 +70,7 @@ sub configure {
 	$base .= "acceptors = 1\nworkers = 1\ndrain_timeout = 10s\n";
 	$base .= "http { listen = {\"127.0.0.1:0\"} }\n";
 	if ($self->{pg}) {
-		my $conninfo = $self->{pg}->conninfo(db => $self->{db}, tcp => $o{tcp});
+		my $conninfo = $self->{pg}->conninfo(db => $self->{db}, tcp => $o{tcp}, port => $self->{proxy} && $self->{proxy}->port);
 		$base .= "postgres { conninfo = \"$conninfo\" }\n";
 		$base .= "postgres { allow_unsafe = on }\n" if $self->{pg}->private && !$self->{pg}{fsync};
 	}

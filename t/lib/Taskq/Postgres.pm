@@ -131,13 +131,14 @@ sub kill9 {
 
 # --- use ------------------------------------------------------------------------------------------------------------
 
-# conninfo(db => name, tcp => 1): over TCP for a daemon that runs as another user.
+# conninfo(db => name, tcp => 1): over TCP for a daemon that runs as another user; port => of a proxy before it.
 sub conninfo {
 	my ($self, %o) = @_;
 	my $db = $o{db} || 'taskq';
 	if ($self->{external}) {
 		return $self->{external} . ' dbname=' . ($o{db} || $self->own_database);
 	}
+	return "host=127.0.0.1 port=$o{port} sslmode=disable gssencmode=disable user=taskq password=$password dbname=$db" if $o{port};
 	return "host=127.0.0.1 port=$self->{port} user=taskq password=$password dbname=$db" if $o{tcp};
 	return 'host=' . $self->socket_dir . " port=$self->{port} user=taskq dbname=$db";
 }

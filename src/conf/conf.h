@@ -16,7 +16,7 @@
 
 #include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
 
-/* Positions of WORD options. */
+/* Positions of WORD options: the words of options.def in the same order (scripts/check-options). */
 enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
 

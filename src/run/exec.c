@@ -1,6 +1,6 @@
 /* exec.c - the kinds of work, and the ends they share.
  *
- * To add a kind: its word in conf/options.def, its row in `kinds`, one file exec_NAME.c, one test.
+ * To add a kind: src/README.
  */
 #include <ctype.h>
 #include <math.h>

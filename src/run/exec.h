@@ -1,4 +1,4 @@
-/* exec.h - one run of one task by its handler: begin, stop, end.  One meaning for every kind of work.
+/* exec.h - one run of one task by its handler: start, stop, end.  One meaning for every kind of work.
  *
  * A kind is a struct exec_kind and a row of the table in exec.c; run/ knows nothing else about it.  The kind runs the task and says
  * how it ended; what follows from the end (retry, burial, whose fault) is decided in run_outcome.c, time limits and
@@ -75,7 +75,7 @@ struct exec_kind {
 	void (*drop)(struct exec_run *x);          /* forgets a run without an end: the process is going away */
 };
 
-extern const struct exec_kind exec_builtin; /* exec_builtin.c: noop, echo, sleep, fail */
+extern const struct exec_kind exec_builtin; /* exec_builtin.c: inside the worker, for trials */
 extern const struct exec_kind exec_exec;    /* exec_exec.c: a command, by the launcher */
 
 /* --- exec.c: what every kind needs ------------------------------------------------------------------------------------------ */

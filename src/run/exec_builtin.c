@@ -106,14 +106,17 @@ sleep_start(struct exec_run *x)
 static enum exec_begin
 builtin_start(struct exec_run *x)
 {
-	static enum exec_begin (*const starts[])(struct exec_run *) = {
-		[CONF_BUILTIN_NOOP] = noop_start,
-		[CONF_BUILTIN_ECHO] = echo_start,
-		[CONF_BUILTIN_SLEEP] = sleep_start,
-		[CONF_BUILTIN_FAIL] = fail_start,
-	};
-
-	return starts[x->handler->builtin](x);
+	switch ((enum conf_builtin)x->handler->builtin) {
+	case CONF_BUILTIN_NOOP:
+		return noop_start(x);
+	case CONF_BUILTIN_ECHO:
+		return echo_start(x);
+	case CONF_BUILTIN_SLEEP:
+		return sleep_start(x);
+	case CONF_BUILTIN_FAIL:
+		return fail_start(x);
+	}
+	UNREACHABLE("no such builtin handler");
 }
 
 /* Only sleep is ever seen running. */

@@ -34,8 +34,8 @@ stats_snapshot(const struct stats *s, int64_t *sums)
 	/* A supervisor that died in the middle of a fold leaves it odd for ever: then what is there must do. */
 	for (tries = 0; tries < TRIES; tries++) {
 		before = atomic_load(&s->folds);
-		if (before % 2 !=
-		    0) { /* a fold takes microseconds, unless the supervisor has to wait for a processor */
+		/* a fold takes microseconds, unless the supervisor has to wait for a processor */
+		if (before % 2 != 0) {
 			nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
 			continue;
 		}

@@ -33,8 +33,8 @@ struct store_options {
 };
 
 struct store *store_open(const struct store_options *o) MUSTCHECK;
-void store_close(
-    struct store **s); /* everything unanswered is answered FAILED or UNSURE first; not from a callback of the store */
+/* Everything unanswered is answered FAILED or UNSURE first; not from a callback of the store. */
+void store_close(struct store **s);
 
 /* What /readyz says: null when ready, else what is missing ("cannot use postgres: ...", "schema is version 3, this program needs
  * 4", "postgres runs with fsync = off", "partitions are ready for 3 days ahead, expected 7"). */
@@ -157,7 +157,7 @@ struct store_stepped {
 	const bool *accepted;     /* per outcome: true written, false stale */
 	const struct store_claimed *tasks;
 	int ntasks;
-	bool full;                       /* the lanes may hold more than the claim took */
+	bool full; /* the lanes may hold more than the claim took */
 };
 typedef void store_step_fn(void *arg, const struct store_stepped *s);
 /* The arrays are borrowed until the callback. */

@@ -35,7 +35,7 @@ bool role_draining(const struct role *r);
 void role_done(struct role *r, int exit_code); /* leaves the loop after this turn; the first code counts */
 int role_run(struct role *r) MUSTCHECK; /* tells the supervisor "ready", runs the loop, frees the role; the exit code */
 
-/* role_node.c: the name of this node: conf->node, else the host's. */
+/* role_node.c: the name of this node: conf->node, else host and run_dir; borrowed until the next call. */
 const char *role_node(const struct conf *c);
 
 /* The roles, for main's table. */

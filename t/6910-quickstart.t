@@ -92,8 +92,8 @@ subtest 'in the foreground' => sub {
 };
 
 subtest 'mistakes' => sub {
-like(quickstart(64, '--nonsense'), qr{"--nonsense" is not known.*usage}s, 'an unknown option');
-like(quickstart(1, '--port', '65536'), qr{--port "65536": expected a number from 1 to 65535}, 'a port that is none');
+	like(quickstart(64, '--nonsense'), qr{"--nonsense" is not known.*usage}s, 'an unknown option');
+	like(quickstart(1, '--port', '65536'), qr{--port "65536": expected a number from 1 to 65535}, 'a port that is none');
 	write_file($mine, "nonsense = 1\n");
 	like(quickstart(1, '--detach', '--config', $mine), qr/mine\.conf:1: /, 'a wrong configuration is shown with its place');
 	is_deeply(processes(), {}, 'and what was started for it is stopped');

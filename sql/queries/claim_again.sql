@@ -5,7 +5,7 @@
 -- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid, prio int2,
 --         max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea, error_class int2, error_code text,
 --         lease_id int8
--- tables: lease, task, amend, tried
+-- tables: lease, task, done, amend, tried
 select s.lo, s.hi, s.lane, s.run, s.attempts, s.crashes, s.lost, s.at, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
 	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code, s.lease_id
 from taskq.lease s

@@ -2,7 +2,7 @@
 -- The rows may come from somebody else at the same time: run lane_read after it, in a statement of its own.
 -- $1 queue text
 -- $2 kind text
--- tables: queue, kind, lane
+-- tables: queue, kind
 with q as (insert into taskq.queue (name) values ($1) on conflict do nothing),
 k as (insert into taskq.kind (name) values ($2) on conflict do nothing)
 select

@@ -1,5 +1,5 @@
--- purge_keys: one small batch of keys that have expired and whose task is final; a key never goes before its task.  After purge_plan
--- in the same transaction.
+-- purge_keys: one small batch of keys that have expired and whose task is final; a key never goes before its task.  The keeper's
+-- session may read the BRIN index by a bitmap.
 -- $1 limit int4
 -- result: digest uuid
 -- tables: idem, done, dead

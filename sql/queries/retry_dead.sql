@@ -4,7 +4,7 @@
 -- $3 reset bool          attempts start again at zero
 -- $4 rid int8
 -- result: lane int4
--- tables: dead, amend, task, ready
+-- tables: dead, amend, ready
 with x as (
 	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and resolution is null returning *
 ),

@@ -307,6 +307,7 @@ main(int argc, char **argv)
 	code = do_plain_verb(&cmd);
 	if (code >= 0)
 		return finish_output(code);
+	conf_judge_conninfo(store_conninfo_good);
 	code = find_conf(&cmd);
 	if (code != 0)
 		return code;

@@ -66,6 +66,7 @@ my @rows = (
 	['run_dir = tmp', '1: run_dir: "tmp" is not an absolute path, expected one that begins with "/"'],
 	['run_dir = /' . 'x' x 80, '1: run_dir: "/' . 'x' x 80 . '" is too long, expected at most 70 bytes'],
 	['user = no-such-user', '1: user: "no-such-user" is not a user of this machine, expected one'],
+	["postgres { conninfo = 'password=hush nonsense' }", '1: postgres.conninfo: not a libpq connection string, expected one such as "host=/run/postgresql dbname=taskq"'],
 	['node = "a b"', '1: node: "a b" is not a name, expected up to 64 characters without blanks'],
 	['log { level = loud }', '1: log.level: "loud" is not known, expected one of: debug info notice warning error crit'],
 	['log { target = file }', '1: log.target: "file" is not known, expected stderr, syslog or an absolute path'],
@@ -136,6 +137,7 @@ refuses("acceptors = 0\nhandler h { command = x }\ninclude \"d/*.conf\"\naccepto
 # --- what is good ----------------------------------------------------------------------------------------------------------
 
 accepts('', 'an empty file');
+accepts("postgres { conninfo = '$_' }", "conninfo $_") for 'dbname=x', 'postgresql://u:p\@h:1/d?application_name=x', '';
 accepts("workers = 2\r\nlog {\r\n}\r\n", 'lines that end as on other systems');
 accepts('include "none-of-these-*.conf"', 'a pattern without files');
 accepts('http { listen = { "127.0.0.1:0", "[::1]:0", "unix:/tmp/x", "${IS_SET}", "${NOT_SET:-127.0.0.2:1}" } }', 'addresses, variables');

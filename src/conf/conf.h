@@ -20,6 +20,9 @@
 enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
 
+/* Who can judge postgres.conninfo lives on a higher floor: said once, before the first conf_load(). */
+void conf_judge_conninfo(bool (*good)(const char *conninfo));
+
 /* Reads and checks a file and all it includes.  Null when anything is wrong: then `errors` holds a line each, "file:line: what is
  * wrong, what was expected".  Path null: the defaults alone. */
 struct conf *conf_load(const char *path, struct buf *errors) MUSTCHECK;

@@ -137,6 +137,23 @@ check_listen(const struct check *k)
 	}
 }
 
+static bool (*conninfo_good)(const char *conninfo);
+
+void
+conf_judge_conninfo(bool (*good)(const char *conninfo))
+{
+	conninfo_good = good;
+}
+
+/* The string is not repeated: it may hold a password. */
+static void
+check_conninfo(const struct check *k)
+{
+	if (conninfo_good != NULL && !conninfo_good(k->conf->postgres.conninfo))
+		complain(k, CONF_SECTION_postgres, NULL, "conninfo",
+		    "not a libpq connection string, expected one such as \"host=/run/postgresql dbname=taskq\"");
+}
+
 static void
 check_environment(const struct check *k, const struct conf_handler *h)
 {
@@ -193,6 +210,7 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 
 	check_top(&k);
 	check_listen(&k);
+	check_conninfo(&k);
 }
 
 void

@@ -203,6 +203,10 @@ void store_partitions(struct store *s, store_count_fn *fn, void *arg);
 /* Expired keys of finished tasks, one small batch.  count: deleted; ask again while it is not small. */
 void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
 
+/* --- store_hello.c ------------------------------------------------------------------------------------------------------------ */
+
+bool store_conninfo_good(const char *conninfo) MUSTCHECK; /* libpq can read it */
+
 /* --- schema: store_migrate.c; synchronous, for taskqd --migrate only ---------------------------------------------------------------- */
 
 /* 0, or a sysexits code after logging why (69 no database, 78 schema from the future). */

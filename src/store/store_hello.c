@@ -161,3 +161,12 @@ hello_take(const struct request *r, enum hello_step step, struct store_server *v
 	}
 	return true;
 }
+
+bool
+store_conninfo_good(const char *conninfo)
+{
+	PQconninfoOption *parts = PQconninfoParse(conninfo, NULL);
+
+	PQconninfoFree(parts);
+	return parts != NULL;
+}

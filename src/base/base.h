@@ -43,6 +43,7 @@ struct span span_of(const char *text); /* null gives the empty span */
 bool span_eq(struct span a, struct span b);
 bool span_is(struct span a, const char *text);
 bool span_ieq(struct span a, const char *text); /* ASCII case ignored */
+int base_hex(char c); /* value of a hexadecimal digit, either case; -1: none */
 
 void *mem_alloc(size_t size) MUSTCHECK;
 void *mem_zalloc(size_t size) MUSTCHECK;

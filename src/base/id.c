@@ -27,18 +27,6 @@ id_format(const struct id *id, char text[ID_TEXT])
 	*text = '\0';
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool
 id_parse(struct span text, struct id *id_r)
 {
@@ -51,9 +39,9 @@ id_parse(struct span text, struct id *id_r)
 	for (i = 0; i < sizeof(id.b); i++, p += 2) {
 		if (hyphen_before(i) && *p++ != '-')
 			return false;
-		if (hex_value(p[0]) < 0 || hex_value(p[1]) < 0)
+		if (base_hex(p[0]) < 0 || base_hex(p[1]) < 0)
 			return false;
-		id.b[i] = (uint8_t)(hex_value(p[0]) << 4 | hex_value(p[1]));
+		id.b[i] = (uint8_t)(base_hex(p[0]) << 4 | base_hex(p[1]));
 	}
 	*id_r = id;
 	return true;

@@ -94,13 +94,17 @@ answer_not_allowed(struct http_request *r, unsigned methods, int flags)
 		const char *text;
 	} names[] = { { HTTP_GET, ", GET, HEAD" }, { HTTP_POST, ", POST" }, { HTTP_PUT, ", PUT" },
 		{ HTTP_DELETE, ", DELETE" }, { HTTP_OPTIONS, ", OPTIONS" } };
-	char allow[64] = "";
+	struct buf allow = { 0 };
+	struct span list = { "", 0 };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
 		if ((methods & 1u << names[i].method) != 0)
-			strcat(allow, names[i].text);
-	http_reply_header(r, "Allow", span_of(allow[0] != '\0' ? allow + 2 : ""));
+			buf_puts(&allow, names[i].text);
+	if (allow.len > 0)
+		list = (struct span){ allow.data + 2, allow.len - 2 };
+	http_reply_header(r, "Allow", list);
+	buf_free(&allow);
 	if ((flags & HTTP_ROUTE_COMPAT) != 0)
 		return answer_compat(r, 405, SPAN("{\"detail\":\"Method Not Allowed\"}"));
 	return answer_bad(r, 405, "method_not_allowed", "the methods of this path are in Allow");

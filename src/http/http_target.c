@@ -31,18 +31,6 @@ static const unsigned char place[256] = {
 	['%'] = ANYWHERE, /* with two digits */
 };
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 chars_allowed(struct span s, int where)
 {
@@ -65,9 +53,9 @@ http_percent_decode(struct span raw, bool plus_is_space, char *out, size_t *len_
 		if (raw.ptr[i] == '+' && plus_is_space)
 			out[n] = ' ';
 		if (raw.ptr[i] == '%') {
-			if (raw.len - i < 3 || hex_digit(raw.ptr[i + 1]) < 0 || hex_digit(raw.ptr[i + 2]) < 0)
+			if (raw.len - i < 3 || base_hex(raw.ptr[i + 1]) < 0 || base_hex(raw.ptr[i + 2]) < 0)
 				return false;
-			out[n] = (char)(hex_digit(raw.ptr[i + 1]) << 4 | hex_digit(raw.ptr[i + 2]));
+			out[n] = (char)(base_hex(raw.ptr[i + 1]) << 4 | base_hex(raw.ptr[i + 2]));
 			i += 2;
 		}
 		if (out[n] == '\0')
@@ -122,7 +110,7 @@ bracket_length(struct span host)
 	for (i = 1; i < host.len; i++) {
 		if (host.ptr[i] == ']')
 			return i > 2 ? i + 1 : 0;
-		if (hex_digit(host.ptr[i]) < 0 && host.ptr[i] != ':' && host.ptr[i] != '.')
+		if (base_hex(host.ptr[i]) < 0 && host.ptr[i] != ':' && host.ptr[i] != '.')
 			return 0;
 	}
 	return 0;
@@ -144,7 +132,7 @@ http_host_valid(struct span host)
 			return false;
 		for (i = 0; i < n; i++)
 			if (host.ptr[i] == '%' &&
-			    (n - i < 3 || hex_digit(host.ptr[i + 1]) < 0 || hex_digit(host.ptr[i + 2]) < 0))
+			    (n - i < 3 || base_hex(host.ptr[i + 1]) < 0 || base_hex(host.ptr[i + 2]) < 0))
 				return false;
 	}
 	if (n == 0)

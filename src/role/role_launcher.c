@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -201,9 +202,9 @@ peer_on_start(struct launch_peer *p, const struct launch_msg *ask, const int *fd
 
 	launch_mark_next(l->runs, mark);
 	if (!p->greeted || nfds != 3 || ask->handler < 0 || ask->handler >= l->me->conf->nhandlers)
-		strcpy(m.text, "a start without greeting, handler or descriptors");
+		snprintf(m.text, sizeof(m.text), "a start without greeting, handler or descriptors");
 	else if (l->killed)
-		strcpy(m.text, "the launcher is leaving");
+		snprintf(m.text, sizeof(m.text), "the launcher is leaving");
 	else
 		pid = launch_spawn(&l->kinds[ask->handler], mark, fds, &m);
 	if (pid > 0) {

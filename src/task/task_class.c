@@ -74,7 +74,7 @@ task_class_of_exit(int wait_status, struct task_failure *f_r)
 	}
 	ASSERT(WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0);
 	f_r->class = TASK_TRANSIENT;
-	strcpy(f_r->code, "HANDLER_FAILED");
+	snprintf(f_r->code, sizeof(f_r->code), "HANDLER_FAILED");
 	for (size_t i = 0; i < ARRAY_LEN(exits); i++)
 		if (exits[i].status == WEXITSTATUS(wait_status)) {
 			f_r->class = exits[i].class;

@@ -60,12 +60,13 @@ my $task = $serving->get('/v1/tasks?limit=1')->json->{items}[0];
 my $before = processes();
 
 subtest 'again, with a configuration of our own' => sub {
-	my $text = quickstart(0, '--detach', '--no-demo', '--config', $mine);
+	my $text = quickstart(0, '--detach', '--config', $mine);
 	like($text, qr/already running/, 'it finds itself');
 	my %same = map { $_ => 1 } grep { exists $before->{$_} } keys %{ processes() };
 	my ($supervisor) = read_file("$dir/run/taskqd.pid") =~ /(\d+)/;
 	ok($same{$supervisor}, 'the same supervisor goes on');
 	is($serving->wait_final($serving->submit('mine', { a => 1 }))->{status}, 'succeeded', 'a handler is added');
+	is_deeply($serving->wait_final($serving->submit('gzip', { a => 1 }))->{result}, { a => 1 }, 'one of the same title is replaced');
 	my $uid = $serving->wait_final($serving->submit('who', {}))->{result};
 	ok(defined $uid && $uid > 0, 'tasks do not run as root') or diag(explain($uid));
 };

@@ -44,9 +44,8 @@ is(Taskq->pg->psql("select reason from taskq.dead where id = '$task->{id}'"), 'R
 is(Taskq->pg->psql("select count(*) from taskq.tried where id = '$task->{id}'"), 3, 'three rows tell its history');
 
 $task = $t->submit('slow', {});
-my $seen = $t->wait_status($task, qr/pending/);
-wait_for(sub { $t->task($task)->{attempts} == 1 }, 20, 'the first attempt');
-$seen = $t->task($task);
+my $seen = wait_for(sub { my $now = $t->task($task); $now->{attempts} == 1 && $now->{status} ne 'processing' && $now }, 20,
+	'the end of the first attempt');
 is($seen->{status}, 'pending', 'a task that waits for its next attempt is pending');
 is($seen->{last_error}, 'failed as asked', 'and tells why');
 my $wait = Taskq->pg->psql("select extract(epoch from due_at - now()) from taskq.waiting where id = '$task->{id}'");

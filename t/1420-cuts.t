@@ -149,12 +149,18 @@ for my $how (qw(before forward reply partial halfopen unsynced late commit)) {
 	$proxy->pass;
 }
 
-# A retry by hand whose answer is cut, looked for only when the task ran and died again: once is enough.
+# A retry by hand whose answer is cut, looked for only when the task ran and died again: once is enough.  It is asked for once: on a
+# slow machine the look may not come in time, and whoever repeats a request whose outcome is unknown asks for a second run.
 my $dead = submit('bad');
 final($dead);
+no_lease();
 $proxy->rules({ on => '\bretry_dead\b', how => 'reply' }, { on => '\bget\b', how => 'delay', seconds => 0.3, after => 1 });
-is_deeply([replayed($dead)], [], 'a retry by hand that was cut is not done twice');
+my $answer = $t->post("/v1/tasks/$dead->{id}/retry", '');
+like($answer->{status} . ($answer->header('taskq-outcome') || ''), qr/^(?:200|503unknown)$/, 'a retry by hand that was cut is answered');
 $proxy->pass;
+wait_for(sub { runs($dead) >= 2 }, 20, 'the second run');
+no_lease();
+is(final($dead)->{status} . runs($dead), 'dead_letter2', '... and is not done twice');
 
 # Answers in doubt.  Every try is cut until the client's time is over; then the same key, again and again.
 my %told;

@@ -96,23 +96,25 @@ subtest 'a wrong password' => sub {
 	silent($said, 'it');
 };
 
-# Each puts a part of the password where libpq takes it for something else, and quotes it.
+# Each puts a part of the password where libpq takes it for something else, and quotes it.  What it cannot read at all is a mistake of the
+# configuration (78), what it misunderstands a server that is not there (69).
 my %broken = (
-	'a password with a blank' => "$good password=ab $word",
-	'an option without a value' => "$good $word",
-	'a quote that is not closed' => "$good password='$word",
-	'a URI with an @ in the password' => "postgresql://quiet:ab\@$word\@127.0.0.1/taskq",
-	'a URI without a host' => "postgresql://quiet:$word",
-	'a URI with a % in the password' => "postgresql://quiet:ab%$word\@127.0.0.1/taskq",
-	'a URI with a bracket' => "postgresql://quiet:ab\@[$word/taskq",
-	'a URI with a strange option' => "postgresql://quiet:ab\@127.0.0.1/taskq?$word",
-	'a port that is none' => "$good port=$word",
+	'a password with a blank' => [78, "$good password=ab $word"],
+	'an option without a value' => [78, "$good $word"],
+	'a quote that is not closed' => [78, "$good password='$word"],
+	'a URI with an @ in the password' => [69, "postgresql://quiet:ab\@$word\@127.0.0.1/taskq"],
+	'a URI without a host' => [69, "postgresql://quiet:$word"],
+	'a URI with a % in the password' => [78, "postgresql://quiet:ab%$word\@127.0.0.1/taskq"],
+	'a URI with a bracket' => [78, "postgresql://quiet:ab\@[$word/taskq"],
+	'a URI with a strange option' => [78, "postgresql://quiet:ab\@127.0.0.1/taskq?$word"],
+	'a port that is none' => [69, "$good port=$word"],
 );
 subtest 'strings that cannot be read' => sub {
 	for my $what (sort keys %broken) {
-		write_file($file, "$broken{$what}\n", 0600);
+		my ($want, $string) = @{ $broken{$what} };
+		write_file($file, "$string\n", 0600);
 		my ($code, $said) = taskqd('--migrate');
-		is($code, 69, "$what: --migrate fails");
+		is($code, $want, "$what: --migrate fails");
 		like($said, qr/postgres\.conninfo/, 'and says what to look at');
 		silent($said, 'it');
 	}

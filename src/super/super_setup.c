@@ -112,8 +112,12 @@ super_setup_user(struct super *s)
 	const char *user = s->o->conf->user;
 	struct passwd *pw;
 
-	if (geteuid() != 0 || user[0] == '\0')
+	if (geteuid() != 0)
 		return;
+	if (user[0] == '\0') {
+		log_warning("all processes run as root, and so do handlers without a user: the option user is not set");
+		return;
+	}
 	pw = getpwnam(user);
 	if (pw == NULL)
 		super_fatal(s, EX_NOUSER, "user \"%s\" is not known", user);

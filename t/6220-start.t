@@ -60,6 +60,21 @@ subtest 'an address in use' => sub {
 	refuses(fresh("http { listen = \"127.0.0.1:$port\" }"), 69, qr/could not listen on \W+127\.0\.0\.1:$port\W+: Address already in use/, 'a port');
 };
 
+subtest 'descriptors' => sub {
+	my $t = fresh('');
+	my @shell = ('/bin/sh', '-c', 'ulimit $1; shift; exec "$@"', 'sh');
+	my ($status, $text) = slurp_command(command => [@shell, '-n 60', $t->program, '-c', $t->config_path]);
+	is($status, 71, 'too few: 71') or diag($text);
+	like($text, qr/could not make the bells of the processes: Too many open files/, 'in words');
+	is_deeply(files($t), [], 'no file is left');
+	my $child = Taskq::Machine::spawn(name => 'taskqd', out => $t->log_path, command => [@shell, '-S -n 300', $t->program, '-c', $t->config_path]);
+	my ($soft, $hard) = wait_for(sub { (read_file('/proc/' . $child->pid . '/cmdline') // '') =~ /^taskqd: supervisor \(running/
+		&& [(read_file('/proc/' . $child->pid . '/limits') // '') =~ /^Max open files +(\d+) +(\d+)/m] }, 20, 'taskqd')->@*;
+	is($soft, $hard < 1 << 20 ? $hard : 1 << 20, 'as many as it is allowed');
+	$child->signal('TERM');
+	is($child->wait(20), 0, 'it drained');
+};
+
 subtest 'a bad configuration' => sub {
 	refuses(fresh('workers = many'), 78, qr/taskq\.conf:\d+: workers: "many" is not a whole number/, 'a mistake');
 	refuses(fresh('user = "no-such-user"'), 78, qr/"no-such-user" is not a user of this machine/, 'an unknown user');

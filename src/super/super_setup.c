@@ -26,6 +26,16 @@
 
 #define SUPER_BACKLOG 4096
 
+/* The files of a daemon that is no more; the last one is what others look for first. */
+static void
+super_setup_forget(const struct super *s, const char *dir)
+{
+	super_remove_file(dir, "address");
+	super_remove_file(dir, "roles.json");
+	super_remove_file(dir, "stats");
+	pidfile_remove(s->pid_path);
+}
+
 void
 super_fatal(struct super *s, int code, const char *fmt, ...)
 {
@@ -36,7 +46,7 @@ super_fatal(struct super *s, int code, const char *fmt, ...)
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
 	if (s->pid_fd >= 0)
-		pidfile_remove(s->pid_path);
+		super_setup_forget(s, s->o->conf->run_dir);
 	super_daemon_failed(s, code);
 	log_fatal(code, "%s", buf_cstr(&text));
 }
@@ -198,6 +208,8 @@ super_setup_shared(struct super *s)
 	stats_attach(s->stats, 0);
 	super_setup_routes(s);
 	s->wake = wake_new();
+	if (s->wake == NULL)
+		super_fatal(s, EX_OSERR, "could not make the bells of the processes: %s", strerror(errno));
 	if (pipe2(s->gone_pipe, O_NONBLOCK | O_CLOEXEC) != 0 || pipe2(s->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
 		super_fatal(s, EX_OSERR, "could not make a pipe: %s", strerror(errno));
 }
@@ -234,6 +246,7 @@ super_setup(struct super *s)
 			s->conf_path = mem_strdup(s->o->conf_path);
 	}
 	super_setup_fds();
+	proc_raise_files();
 	if (s->o->daemonize) {
 		super_daemon_begin(s);
 		s->pid = getpid();
@@ -260,10 +273,7 @@ super_cleanup(struct super *s)
 	const char *dir = s->serving->conf->run_dir;
 	struct list *at, *next;
 
-	super_remove_file(dir, "address");
-	super_remove_file(dir, "roles.json");
-	super_remove_file(dir, "stats");
-	pidfile_remove(s->pid_path);
+	super_setup_forget(s, dir);
 	LIST_FOREACH_SAFE (at, next, &s->generations)
 		(void)unlink(container_of(at, struct super_generation, node)->launch_path);
 }

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sys/proc.h"
+
+#define FILES_MAX ((rlim_t)1 << 20)
 
 extern char **environ;
 
@@ -139,6 +142,17 @@ proc_status_text(int wait_status, char *text, size_t size)
 		    WCOREDUMP(wait_status) ? " (core dumped)" : "");
 	else
 		snprintf(text, size, "wait status 0x%x", (unsigned)wait_status);
+}
+
+void
+proc_raise_files(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
+		return;
+	lim.rlim_cur = lim.rlim_max < FILES_MAX ? lim.rlim_max : FILES_MAX;
+	(void)setrlimit(RLIMIT_NOFILE, &lim);
 }
 
 void

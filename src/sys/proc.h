@@ -25,6 +25,9 @@ bool proc_drop_to(const char *user) MUSTCHECK;
  * uid.  Such a process leaves no core; with the address sanitizer, which must look into itself, this does nothing. */
 void proc_hide(void);
 
+/* As many open files as we are allowed, up to a million: the usual soft limit is for programs that use select(2). */
+void proc_raise_files(void);
+
 /* "exit 3", "killed by SIGSEGV (core dumped)". */
 void proc_status_text(int wait_status, char *text, size_t size);
 const char *proc_signal_name(int sig); /* "SIGTERM"; "signal 99" when unknown (static) */

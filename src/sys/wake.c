@@ -27,10 +27,7 @@ struct wake {
 static int
 bell_new(void)
 {
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-	ASSERT(fd >= 0);
-	return fd;
+	return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
 static void
@@ -47,13 +44,16 @@ struct wake *
 wake_new(void)
 {
 	struct wake *w = mem_alloc(sizeof(*w));
+	bool good;
 	int i;
 
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT(w->shared != MAP_FAILED);
-	for (i = 0; i < WAKE_WORKERS; i++)
-		w->worker_fd[i] = bell_new();
-	w->keeper_fd = bell_new();
+	good = w->shared != MAP_FAILED;
+	for (i = 0; good && i < WAKE_WORKERS; i++)
+		good = (w->worker_fd[i] = bell_new()) >= 0;
+	w->keeper_fd = good ? bell_new() : -1;
+	if (w->keeper_fd < 0)
+		mem_free(&w);
 	return w;
 }
 

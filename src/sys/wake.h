@@ -14,7 +14,8 @@
 
 struct wake;
 
-struct wake *wake_new(void) MUSTCHECK; /* anonymous shared memory + eventfds (non-blocking, close-on-exec) */
+/* Anonymous shared memory + eventfds (non-blocking, close-on-exec).  Null + errno: the caller ends, so what was made is left. */
+struct wake *wake_new(void) MUSTCHECK;
 
 int wake_worker_fd(const struct wake *w, int worker); /* readable after a ring */
 void wake_worker_hungry(struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */

@@ -60,8 +60,8 @@ my %events = (
 	BURY => [['lease_share', @left[1, 2]], ['bury', @left, "array['X']", @failure]],
 	CANCEL => [['cancel_waiting', $id], ['cancel_ready', $id, 1, '0::int2', 900], ['lease_cover_lock', $id], ['cancel_leased', $id]],
 	PROMOTE => [['promote', 7000]],
-	REPLAY => [['retry_dead', $id, 3, 'false', 6000]],
-	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id], ['retry_failed', $id, 3, 'false', 6000]],
+	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1]],
+	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id, 1], ['retry_failed', $id, 3, 'false', 6000, 1]],
 );
 # A worker writes one outcome for a task of its lease and forgets it: that rule is run/'s, and the finish that is repeated after a
 # lost line looks at tried.  The first, fast one does not.

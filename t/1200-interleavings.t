@@ -88,7 +88,7 @@ sub giveback {
 	return [[['lease_lock', ids(0), 'array[100::int8]'], ['giveback', ids(0), 'array[100::int8]', ids($from), 'array[0::int2]', 8000]]];
 }
 sub promote { return [[['promote', 7000]]] }
-sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000]]] }
+sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1]]] }
 
 my $run = Taskq::Interleave->new($pg->conninfo(db => $db));
 

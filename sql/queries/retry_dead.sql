@@ -1,12 +1,14 @@
--- retry_dead: a dead task runs again.  Its letter is resolved in the same statement, and what changes stands in amend.
+-- retry_dead: a dead task runs again.  Its letter is resolved in the same statement, and what changes stands in amend.  The letter is
+-- the one that was seen: a try that was thought lost and comes late does not revive a later one.
 -- $1 id uuid
 -- $2 extra int4          added to max_attempts
 -- $3 reset bool          attempts start again at zero
 -- $4 rid int8
+-- $5 run int4            of the letter
 -- result: lane int4
 -- tables: dead, amend, ready
 with x as (
-	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and resolution is null returning *
+	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and run = $5 and resolution is null returning *
 ),
 a as (
 	insert into taskq.amend (id, bucket, version, max_attempts)

@@ -1,12 +1,14 @@
--- retry_failed: a failed task runs again: its done row is taken out.  After retry_mark in the same transaction.
+-- retry_failed: a failed task runs again: its done row is taken out.  After retry_mark in the same transaction.  A try that was
+-- thought lost and comes late does not take out a later row.
 -- $1 id uuid
 -- $2 extra int4
 -- $3 reset bool
 -- $4 rid int8
+-- $5 run int4            of the done row that was seen
 -- result: lane int4
 -- tables: done, task, amend, ready
 with d as (
-	delete from taskq.done where id = $1 and status = 2 returning *
+	delete from taskq.done where id = $1 and run = $5 and status = 2 returning *
 ),
 a as (
 	insert into taskq.amend (id, bucket, version, max_attempts)

@@ -43,12 +43,13 @@ look(struct hand *h)
 }
 
 static void
-bind_retry(struct hand *h, struct stmt *t)
+bind_retry(struct hand *h, struct stmt *t, int run)
 {
 	stmt_uuid(t, &h->id);
 	stmt_int4(t, h->how.extra_attempts);
 	stmt_bool(t, h->how.reset_attempts);
 	stmt_int8(t, store_new_rid(h->store));
+	stmt_int4(t, run);
 }
 
 /* One transaction; at most one of its statements finds the task. */
@@ -71,11 +72,13 @@ act(struct hand *h, const struct task_row *row)
 		stmt_uuid(request_stmt(r, SQL_LEASE_COVER_LOCK), &h->id);
 		stmt_uuid(request_stmt(r, SQL_CANCEL_LEASED), &h->id);
 	} else if (row->state == TASK_DEAD) {
-		bind_retry(h, request_stmt(r, SQL_RETRY_DEAD));
+		bind_retry(h, request_stmt(r, SQL_RETRY_DEAD), row->run);
 	} else {
 		stmt_uuid(request_stmt(r, SQL_LEASE_COVER_LOCK), &h->id);
-		stmt_uuid(request_stmt(r, SQL_RETRY_MARK), &h->id);
-		bind_retry(h, request_stmt(r, SQL_RETRY_FAILED));
+		t = request_stmt(r, SQL_RETRY_MARK);
+		stmt_uuid(t, &h->id);
+		stmt_int4(t, row->run);
+		bind_retry(h, request_stmt(r, SQL_RETRY_FAILED), row->run);
 	}
 	r->not_before = h->acted ? clock_now() + (int64_t)((double)PAUSE * drand48()) : 0;
 	request_send(store_any_pool(h->store), r);

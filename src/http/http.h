@@ -21,7 +21,6 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 
 struct span http_method_name(const struct http_request *r);
 enum http_method http_method(const struct http_request *r);
-struct span http_path(const struct http_request *r);  /* percent-decoded, never normalised */
 struct span http_query(const struct http_request *r); /* raw; its escapes are known to be good */
 struct span http_param(const struct http_request *r,
     const char *name);                        /* "id" of "/v1/tasks/{id}", decoded; never empty.  Another name panics */

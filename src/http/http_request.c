@@ -217,12 +217,6 @@ http_method(const struct http_request *r)
 }
 
 struct span
-http_path(const struct http_request *r)
-{
-	return r->path;
-}
-
-struct span
 http_query(const struct http_request *r)
 {
 	return r->query;

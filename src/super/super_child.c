@@ -99,19 +99,6 @@ super_proc_count(struct super *s, const struct super_generation *g, const struct
 	return n;
 }
 
-void
-super_proc_names(struct super *s, const struct super_generation *g, struct buf *names)
-{
-	struct list *at, *next;
-
-	LIST_FOREACH_SAFE (at, next, &s->procs) {
-		struct super_proc *p = super_proc_at(at);
-
-		if (g == NULL || p->generation == g)
-			buf_printf(names, "%s%s %d", names->len > 0 ? ", " : "", p->role->name, p->index);
-	}
-}
-
 static void
 super_proc_json(const struct super_proc *p, struct buf *b)
 {

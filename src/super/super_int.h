@@ -127,8 +127,7 @@ struct super_proc *super_proc_add(struct super *s, struct super_generation *g, c
 void super_proc_remove(struct super *s, struct super_proc **p);
 struct super_proc *super_proc_find(struct super *s, pid_t pid);
 int super_proc_count(struct super *s, const struct super_generation *g, const struct super_role *role); /* null: any */
-void super_proc_names(struct super *s, const struct super_generation *g, struct buf *names); /* "worker 0, keeper 0" */
-void super_procs_write(struct super *s);                                                     /* roles.json */
+void super_procs_write(struct super *s); /* roles.json */
 
 /* --- super_spawn.c -------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* wake.c - wake-ups between the processes of one node.
  *
- * The order that makes a lost wake-up rare: an acceptor marks the lane and then looks who is hungry; a worker says that it is
+ * The order that keeps a wake-up from being lost between two processes: an acceptor marks the lane and then looks who is hungry; a worker says that it is
  * hungry and then looks at the lanes once more.  All atomics are sequentially consistent, so at least one sees the other.
  */
 #include <stdatomic.h>

@@ -170,6 +170,13 @@ CREATE TABLE taskq.lease (
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
 
+CREATE TABLE taskq.meta (
+    name text NOT NULL,
+    value bytea NOT NULL
+);
+
+COMMENT ON TABLE taskq.meta IS 'facts of this installation; cache_key signs the answers that are kept outside the database';
+
 CREATE TABLE taskq.migration (
     number integer NOT NULL,
     name text NOT NULL,
@@ -253,6 +260,21 @@ COMMENT ON TABLE taskq.tried IS 'one row per exit of a task from a lease without
 
 COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed';
 
+CREATE TABLE taskq.uniq (
+    digest uuid NOT NULL,
+    bucket smallint NOT NULL,
+    id uuid NOT NULL,
+    span smallint NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT uniq_span CHECK ((span = ANY (ARRAY[1, 2, 3]))),
+    CONSTRAINT uniq_until CHECK (((span = 3) = (until IS NOT NULL)))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
+
+COMMENT ON TABLE taskq.uniq IS 'one row per unique key: the task that holds it; a holder whose span is over is replaced';
+
+COMMENT ON COLUMN taskq.uniq.span IS '1 until it starts, 2 until it is final, 3 until a time';
+
 CREATE TABLE taskq.waiting (
     id uuid NOT NULL,
     bucket smallint NOT NULL,
@@ -324,6 +346,9 @@ ALTER TABLE ONLY taskq.lane
 ALTER TABLE ONLY taskq.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (lo, lease_id, bucket);
 
+ALTER TABLE ONLY taskq.meta
+    ADD CONSTRAINT meta_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY taskq.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
 
@@ -341,6 +366,9 @@ ALTER TABLE ONLY taskq.task
 
 ALTER TABLE ONLY taskq.tried
     ADD CONSTRAINT tried_pkey PRIMARY KEY (id, lease_id, bucket);
+
+ALTER TABLE ONLY taskq.uniq
+    ADD CONSTRAINT uniq_pkey PRIMARY KEY (digest, bucket);
 
 ALTER TABLE ONLY taskq.waiting
     ADD CONSTRAINT waiting_pkey PRIMARY KEY (id, bucket);

@@ -11,7 +11,8 @@
 
 #include "admit/admit_int.h"
 
-#define ADMIT_MAGIC 0x41646d31u
+#define ADMIT_MAGIC 0x41646d30u
+#define ADMISSION_MAGIC 0x41646d31u
 #define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the request comes */
 
 struct admission {
@@ -97,7 +98,7 @@ on_submitted(void *arg, const struct store_submitted *s)
 	struct admission *a = arg;
 	struct admit_answer answer = { .row = &s->row, .expires_at = s->expires_at };
 
-	MAGIC_CHECK(a, ADMIT_MAGIC);
+	MAGIC_CHECK(a, ADMISSION_MAGIC);
 	if (s->status != STORE_OK) {
 		answer_later(a, s);
 		return;
@@ -121,13 +122,14 @@ answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
 }
 
 void
-admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void *arg)
+admit_submit(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg)
 {
 	struct admission *a = arena_alloc(r->arena, sizeof(*a));
 	struct store_submission in = { .surface = r->surface, .tenant = r->tenant, .deadline = r->deadline };
 	int64_t patience = clock_now() + AWAY_PATIENCE;
 
-	a->magic = ADMIT_MAGIC;
+	MAGIC_CHECK(admit, ADMIT_MAGIC);
+	a->magic = ADMISSION_MAGIC;
 	a->request_id = r->request_id;
 	a->fn = fn;
 	a->arg = arg;
@@ -137,7 +139,29 @@ admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void 
 	}
 	in.request = &a->checked.request;
 	in.key = a->checked.key;
-	if (store_not_ready(s) != NULL && in.deadline > patience)
+	if (store_not_ready(admit->store) != NULL && in.deadline > patience)
 		in.deadline = patience;
-	store_submit(s, &in, on_submitted, a);
+	store_submit(admit->store, &in, on_submitted, a);
+}
+
+struct admit *
+admit_new(const struct admit_options *o)
+{
+	struct admit *a = mem_zalloc(sizeof(*a));
+
+	a->magic = ADMIT_MAGIC;
+	a->loop = o->loop;
+	a->conf = o->conf;
+	a->store = o->store;
+	return a;
+}
+
+void
+admit_free(struct admit **a)
+{
+	if (*a == NULL)
+		return;
+	MAGIC_CHECK(*a, ADMIT_MAGIC);
+	(*a)->magic = 0;
+	mem_free(a);
 }

@@ -41,7 +41,17 @@ struct admit_request {
 	struct arena *arena;    /* of the request; lives until the callback */
 	int64_t deadline;
 };
+/* One per process: what every admission needs. */
+struct admit;
+struct admit_options {
+	struct loop *loop;
+	const struct conf *conf;
+	struct store *store;
+};
+struct admit *admit_new(const struct admit_options *o) MUSTCHECK;
+void admit_free(struct admit **a); /* after the store was closed: until then it may answer */
+
 /* What `r` points to is borrowed until the callback, `r` itself is not.  INVALID is said before this returns. */
-void admit_submit(struct store *s, const struct admit_request *r, admit_fn *fn, void *arg);
+void admit_submit(struct admit *a, const struct admit_request *r, admit_fn *fn, void *arg);
 
 #endif

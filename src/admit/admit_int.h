@@ -4,6 +4,13 @@
 
 #include "admit/admit.h"
 
+struct admit {
+	unsigned magic;
+	struct loop *loop;
+	const struct conf *conf;
+	struct store *store;
+};
+
 /* A submission that was read. */
 struct admit_checked {
 	struct task_request request;

@@ -36,6 +36,7 @@ api_new(const struct api_options *o)
 	a->loop = o->loop;
 	a->conf = o->conf;
 	a->store = o->store;
+	a->admit = o->admit;
 	a->draining = o->draining;
 	return a;
 }

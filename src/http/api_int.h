@@ -18,6 +18,7 @@ struct api {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
+	struct admit *admit;
 	const bool *draining;
 };
 

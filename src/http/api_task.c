@@ -105,7 +105,7 @@ api_task_submit(void *app, struct http_request *r)
 		.deadline = http_received_at(r) + c->api->conf->http.request_timeout,
 	};
 
-	admit_submit(c->api->store, &in, on_admitted, c);
+	admit_submit(c->api->admit, &in, on_admitted, c);
 }
 
 /* --- read ------------------------------------------------------------------------------------------------------------------- */

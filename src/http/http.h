@@ -103,11 +103,13 @@ struct http_problem {
 void http_reply_problem(struct http_request *r, const struct http_problem *p);
 
 /* --- routes.def, api_*.c ------------------------------------------------------------------------------------------------ */
-struct api; /* what handlers share: store, conf */
+struct admit;
+struct api; /* what handlers share: store, admit, conf */
 struct api_options {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
+	struct admit *admit;
 	const bool *draining;
 };
 struct api *api_new(const struct api_options *o) MUSTCHECK;

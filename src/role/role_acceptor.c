@@ -5,6 +5,7 @@
  */
 #include <sysexits.h>
 
+#include "admit/admit.h"
 #include "http/http.h"
 #include "log/log.h"
 #include "store/store.h"
@@ -14,6 +15,7 @@
 struct acceptor {
 	struct role *role;
 	struct store *store;
+	struct admit *admit;
 	struct api *api;
 	struct http_server *server;
 	bool draining;
@@ -62,6 +64,14 @@ open_store(const struct super_child *me, struct loop *loop)
 	return store_open(&o);
 }
 
+static struct admit *
+open_admit(const struct super_child *me, struct loop *loop, struct acceptor *a)
+{
+	struct admit_options o = { .loop = loop, .conf = me->conf, .store = a->store };
+
+	return admit_new(&o);
+}
+
 static struct http_server *
 open_server(const struct super_child *me, struct loop *loop, struct acceptor *a)
 {
@@ -91,11 +101,13 @@ role_acceptor(const struct super_child *me)
 	a.role = role_begin(me, &ops, &a);
 	ao.loop = role_loop(a.role);
 	a.store = ao.store = open_store(me, ao.loop);
+	a.admit = ao.admit = open_admit(me, ao.loop, &a);
 	a.api = api_new(&ao);
 	a.server = open_server(me, ao.loop, &a);
 	code = role_run(a.role);
 	http_server_free(&a.server); /* answers that come from here on are dropped */
 	store_close(&a.store);
+	admit_free(&a.admit);
 	api_free(&a.api);
 	return code;
 }

@@ -2,6 +2,7 @@
  *
  * Ambiguity is an error: 400 and close.  Every length has a limit, every wait a deadline.  A handler gets a whole request
  * (head checked, body read and de-chunked) and answers exactly once, now or on a later turn; pipelined requests are answered in order.
+ * A handler of a row with HTTP_ROUTE_STREAM gets the head first and the body in pieces.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -21,6 +22,13 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 
 struct span http_method_name(const struct http_request *r);
 enum http_method http_method(const struct http_request *r);
+/* Why a request is refused.  `detail` says what was expected; both words live for ever. */
+struct http_bad {
+	int status; /* 0: nothing is wrong */
+	const char *code;
+	const char *detail;
+};
+
 struct span http_query(const struct http_request *r); /* raw; its escapes are known to be good */
 struct span http_param(const struct http_request *r,
     const char *name);                        /* "id" of "/v1/tasks/{id}", decoded; never empty.  Another name panics */
@@ -30,7 +38,8 @@ struct span http_header(
 int http_header_count(const struct http_request *r, const char *name);
 struct span http_body(const struct http_request *r);
 struct arena *http_arena(struct http_request *r);
-int64_t http_received_at(const struct http_request *r); /* clock_now() at the last byte */
+int64_t http_received_at(
+    const struct http_request *r); /* clock_now() at the last byte; of a body in pieces: of the head */
 struct span http_request_id(
     const struct http_request *r); /* the client's X-Request-ID when it is plain, else a fresh UUID */
 
@@ -46,6 +55,19 @@ struct http_query {
 struct http_query http_query_begin(struct http_request *r);
 bool http_query_next(struct http_query *q, struct span *name_r, struct span *value_r);
 
+/* A body in pieces: http_stream.c.  The handler of such a row calls http_stream() or answers at once.  It may answer from a callback
+ * too; before the end that costs the connection, and the callbacks are not called any more.  A client that is gone is an end with a
+ * reason: the handler answers as always, and the answer is dropped. */
+struct http_stream {
+	void (*data)(void *arg, struct span piece);         /* borrowed */
+	void (*end)(void *arg, const struct http_bad *why); /* null: the body is whole; else what to answer with */
+};
+void http_stream(struct http_request *r, const struct http_stream *s, void *arg);
+/* Enough for now; what was read already may still come.  Until resume the client waits. */
+void http_stream_pause(struct http_request *r);
+void http_stream_resume(struct http_request *r);
+bool http_body_is_ndjson(const struct http_request *r) MUSTCHECK; /* else JSON */
+
 /* The answer: header lines first, then exactly one http_reply(). */
 void http_reply_header(struct http_request *r, const char *name, struct span value); /* CR, LF and NUL panic */
 /* Content-Type null: no body and no such line (204, 307).  The request must not be touched afterwards.  When the client is gone the
@@ -58,6 +80,8 @@ const char *http_status_text(int status);
 enum {
 	HTTP_ROUTE_JSON = 1,          /* must have a body of JSON: else 411, 415 */
 	HTTP_ROUTE_JSON_OPTIONAL = 2, /* may have none; if any, JSON */
+	HTTP_ROUTE_STREAM = 8,        /* its body comes in pieces, up to http.max_batch */
+	HTTP_ROUTE_NDJSON = 16,       /* with JSON: its body may also be application/x-ndjson */
 	HTTP_ROUTE_COMPAT =
 	    4, /* only while http.compat is on; 405 as {"detail":"Method Not Allowed"}; "/tasks/" is sent to "/tasks" by 307 */
 };

@@ -126,6 +126,7 @@ http_reply(struct http_request *r, int status, const char *content_type, struct 
 	struct http_conn *c;
 
 	MAGIC_CHECK(r, HTTP_REQUEST_MAGIC);
+	http_stream_leave(r);
 	ASSERT(r->state == HTTP_REQUEST_WORK);
 	ASSERT(content_type != NULL || body.len == 0);
 	stats_add(S_HTTP_IN_FLIGHT, -1);

@@ -49,9 +49,11 @@ static void
 let_go(struct http_request *r)
 {
 	list_remove(&r->node);
-	if (r->state == HTTP_REQUEST_WORK) {
+	if (r->state == HTTP_REQUEST_WORK || r->state == HTTP_REQUEST_STREAM) {
 		r->c = NULL;
 		list_push(&r->s->orphans, &r->node);
+		if (r->state == HTTP_REQUEST_STREAM)
+			http_stream_cut(r, NULL);
 		return;
 	}
 	if (r->state == HTTP_REQUEST_BODY)
@@ -249,6 +251,8 @@ conn_waits_for(const struct http_conn *c, bool reading, bool writing)
 		return HTTP_WAIT_NONE;
 	if (c->current == NULL)
 		return c->s->draining ? HTTP_WAIT_FIRST : HTTP_WAIT_IDLE;
+	if (c->current->state == HTTP_REQUEST_STREAM)
+		return HTTP_WAIT_STREAM;
 	return c->current->state == HTTP_REQUEST_HEAD ? HTTP_WAIT_HEAD : HTTP_WAIT_BODY;
 }
 
@@ -279,7 +283,7 @@ conn_rest(struct http_conn *c)
 	conn_want(c, (reading ? LOOP_READ : 0) | (writing ? LOOP_WRITE : 0));
 	if (kind == HTTP_WAIT_NONE)
 		http_wait_end(&c->reading);
-	else if (kind != c->reading.kind || kind == HTTP_WAIT_IDLE)
+	else if (kind != c->reading.kind || kind == HTTP_WAIT_IDLE || kind == HTTP_WAIT_STREAM)
 		http_wait_begin(c->s, &c->reading, kind);
 }
 
@@ -339,7 +343,7 @@ http_conn_expired(struct http_conn *c, enum http_wait_kind kind)
 	static const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
 	MAGIC_CHECK(c, HTTP_CONN_MAGIC);
-	if (kind == HTTP_WAIT_HEAD || kind == HTTP_WAIT_BODY) {
+	if (kind == HTTP_WAIT_HEAD || kind == HTTP_WAIT_BODY || kind == HTTP_WAIT_STREAM) {
 		c->settling = true;
 		http_receive_refuse(c, kind == HTTP_WAIT_HEAD ? &late_head : &late_body);
 		http_conn_settle(c);

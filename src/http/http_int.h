@@ -11,12 +11,6 @@
 #include "base/list.h"
 #include "http/http.h"
 
-/* Why a request is refused.  `detail` says what was expected; both words live for ever. */
-struct http_bad {
-	int status; /* 0: nothing is wrong */
-	const char *code;
-	const char *detail;
-};
 /* Fills `bad` and returns false, so that a check can say: return http_refuse(bad, 400, ...). */
 bool http_refuse(struct http_bad *bad, int status, const char *code, const char *detail);
 
@@ -109,10 +103,11 @@ enum http_parse http_chunks_read(
 struct http_conn;
 
 enum http_request_state {
-	HTTP_REQUEST_HEAD, /* its head is being read; not in the queue yet */
-	HTTP_REQUEST_BODY, /* in the queue, its body is being read */
-	HTTP_REQUEST_WORK, /* a handler has it */
-	HTTP_REQUEST_DONE  /* answered; waits for the answers before it */
+	HTTP_REQUEST_HEAD,   /* its head is being read; not in the queue yet */
+	HTTP_REQUEST_BODY,   /* in the queue, its body is being read */
+	HTTP_REQUEST_STREAM, /* a handler has it while its body is being read */
+	HTTP_REQUEST_WORK,   /* a handler has it */
+	HTTP_REQUEST_DONE    /* answered; waits for the answers before it */
 };
 
 struct http_request {
@@ -138,6 +133,10 @@ struct http_request {
 	bool last;         /* no request follows: the answer says Connection: close */
 	bool continue_due; /* 100 Continue once the answers before it are out */
 	int64_t received_at;
+	const struct http_stream *stream; /* its body goes there in pieces */
+	void *stream_arg;
+	uint64_t streamed; /* bytes of it given */
+	bool paused;
 	char id_text[ID_TEXT];
 	struct span id;
 	struct arena *arena;
@@ -158,6 +157,15 @@ bool http_request_has_body(const struct http_request *r);
 bool http_route_find(struct http_request *r) MUSTCHECK;
 enum http_method http_method_of(struct span name);
 
+/* --- http_stream.c ------------------------------------------------------------------------------------------------------------- */
+
+size_t http_body_limit(const struct http_request *r);                /* for its route */
+void http_stream_begin(struct http_conn *c, struct http_request *r); /* the head is read */
+size_t http_stream_take(struct http_conn *c, const char *bytes, size_t len) MUSTCHECK;
+/* Its body ends here, and this is why (null: the connection is gone).  The handler still answers. */
+void http_stream_cut(struct http_request *r, const struct http_bad *why);
+void http_stream_leave(struct http_request *r); /* it is being answered, perhaps too early */
+
 /* --- http_reply.c -------------------------------------------------------------------------------------------------------------- */
 
 void http_reply_bad(struct http_request *r, const struct http_bad *bad);
@@ -172,6 +180,7 @@ enum http_wait_kind {
 	HTTP_WAIT_FIRST,  /* the same, of a connection that has had none, while draining */
 	HTTP_WAIT_HEAD,   /* for the rest of a head */
 	HTTP_WAIT_BODY,   /* for the rest of a body */
+	HTTP_WAIT_STREAM, /* for the next piece of one */
 	HTTP_WAIT_LINGER, /* for the client to close */
 	HTTP_WAIT_WRITE,  /* for the client to take its answers */
 	HTTP_WAITS
@@ -240,7 +249,8 @@ struct http_server {
 	unsigned magic;
 	struct http_options o;
 	struct http_limits limits;
-	size_t max_body;
+	size_t max_body, max_batch;
+	int64_t batch_time; /* for a whole body in pieces */
 	int64_t wait_us[HTTP_WAITS];
 	struct list waits[HTTP_WAITS];
 	struct loop_timer *clock; /* the next deadline */

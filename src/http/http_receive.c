@@ -13,9 +13,13 @@
 bool
 http_receive_open(const struct http_conn *c)
 {
+	const struct http_request *r = c->current;
+
 	if (c->ended || c->eof || c->broken || c->lingering || c->out.len - c->out_at >= HTTP_OUT_HIGH)
 		return false;
-	return c->queued < HTTP_PIPELINE || (c->current != NULL && c->current->state == HTTP_REQUEST_BODY);
+	if (r != NULL && (r->state == HTTP_REQUEST_BODY || r->state == HTTP_REQUEST_STREAM))
+		return !r->paused;
+	return c->queued < HTTP_PIPELINE;
 }
 
 static void
@@ -38,10 +42,14 @@ http_receive_refuse(struct http_conn *c, const struct http_bad *bad)
 		enqueue(c, r);
 	if (r->id.ptr == NULL)
 		http_request_name(r);
-	r->state = HTTP_REQUEST_WORK;
-	r->last = true;
 	c->ended = true;
 	c->current = NULL;
+	if (r->state == HTTP_REQUEST_STREAM) {
+		http_stream_cut(r, bad);
+		return;
+	}
+	r->state = HTTP_REQUEST_WORK;
+	r->last = true;
 	http_reply_bad(r, bad);
 }
 
@@ -74,12 +82,16 @@ head_done(struct http_conn *c, struct http_request *r, const char *bytes, size_t
 		return;
 	}
 	r->last = r->frame.close;
+	r->continue_due = r->frame.expects && behind == 0 && http_request_has_body(r);
+	if ((http_flags(r) & HTTP_ROUTE_STREAM) != 0) {
+		http_stream_begin(c, r);
+		return;
+	}
 	if (!http_request_has_body(r)) {
 		hand_over(c, r);
 		return;
 	}
 	r->state = HTTP_REQUEST_BODY;
-	r->continue_due = r->frame.expects && behind == 0;
 	if (!r->frame.chunked)
 		buf_reserve(
 		    &r->body, r->frame.content_length < BODY_FIRST ? (size_t)r->frame.content_length : BODY_FIRST);
@@ -145,7 +157,9 @@ http_receive(struct http_conn *c, const char *bytes, size_t len)
 			c->current = http_request_take(c->s, c);
 			http_wait_end(&c->reading); /* its own deadline begins */
 		}
-		if (c->current->state == HTTP_REQUEST_BODY)
+		if (c->current->state == HTTP_REQUEST_STREAM)
+			used = http_stream_take(c, bytes + at, len - at);
+		else if (c->current->state == HTTP_REQUEST_BODY)
 			used = take_body(c, bytes + at, len - at);
 		else if (!take_head(c, bytes + at, len - at, &used))
 			break;

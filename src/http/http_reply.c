@@ -117,7 +117,7 @@ detail_with_limit(struct http_request *r, const struct http_bad *bad)
 
 	switch (bad->status) {
 	case 413:
-		return arena_printf(http_arena(r), "%s, expected at most %zu bytes", bad->detail, r->s->max_body);
+		return arena_printf(http_arena(r), "%s, expected at most %zu bytes", bad->detail, http_body_limit(r));
 	case 414:
 		return arena_printf(http_arena(r), "%s, expected at most %zu bytes", bad->detail, lim->line);
 	case 431:

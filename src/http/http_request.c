@@ -61,7 +61,10 @@ request_reset(struct http_request *r)
 	buf_recycle(&r->out);
 	r->raw_path = r->path = r->query = r->id = (struct span){ 0 };
 	r->nparams = 0;
-	r->last = r->continue_due = false;
+	r->last = r->continue_due = r->paused = false;
+	r->stream = NULL;
+	r->stream_arg = NULL;
+	r->streamed = 0;
 	if (r->arena != NULL)
 		arena_reset(r->arena);
 }

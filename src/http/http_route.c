@@ -210,24 +210,38 @@ charset_is_utf8(struct span value)
 	return span_ieq(value, "utf-8") || span_ieq(value, "utf8");
 }
 
-/* application/json or something/else+json; of parameters only charset=utf-8. */
-static bool
-media_is_json(struct span media)
+/* "application/json" of "application/json; charset=utf-8". */
+static struct span
+media_type(struct span media)
 {
-	struct span type = media, sub, name, value;
-	const char *slash;
+	struct span type = { media.ptr, 0 };
 
-	type.len = 0;
 	while (type.len < media.len && media.ptr[type.len] != ';' && media.ptr[type.len] != ' ' &&
 	       media.ptr[type.len] != '\t')
 		type.len++;
-	slash = type.len != 0 ? memchr(type.ptr, '/', type.len) : NULL;
+	return type;
+}
+
+bool
+http_body_is_ndjson(const struct http_request *r)
+{
+	return span_ieq(media_type(http_header(r, "content-type")), "application/x-ndjson");
+}
+
+/* application/json or something/else+json; of parameters only charset=utf-8. */
+static bool
+media_is_json(struct span media, int flags)
+{
+	struct span type = media_type(media), sub, name, value;
+	const char *slash = type.len != 0 ? memchr(type.ptr, '/', type.len) : NULL;
+
 	if (slash == NULL)
 		return false;
 	sub = (struct span){ slash + 1, type.len - (size_t)(slash - type.ptr) - 1 };
 	if (!http_is_token((struct span){ type.ptr, (size_t)(slash - type.ptr) }) || !http_is_token(sub))
 		return false;
 	if (!span_ieq(type, "application/json") &&
+	    !((flags & HTTP_ROUTE_NDJSON) != 0 && span_ieq(type, "application/x-ndjson")) &&
 	    !(sub.len > 5 && span_ieq((struct span){ sub.ptr + sub.len - 5, 5 }, "+json")))
 		return false;
 	media = (struct span){ media.ptr + type.len, media.len - type.len };
@@ -244,15 +258,18 @@ body_is_wanted(struct http_request *r, int flags)
 
 	if ((flags & HTTP_ROUTE_JSON) != 0 && r->frame.content_length < 0 && !r->frame.chunked)
 		return answer_bad(r, 411, "length_required", "a body with Content-Length or chunks was expected");
-	if (r->frame.content_length > 0 && (uint64_t)r->frame.content_length > r->s->max_body)
+	if (r->frame.content_length > 0 && (uint64_t)r->frame.content_length > http_body_limit(r))
 		return answer_bad(r, 413, "body_too_large", "body is longer than the limit");
 	if (!http_request_has_body(r))
 		return true;
 	if (coding.ptr != NULL && (http_header_count(r, "content-encoding") != 1 || !span_ieq(coding, "identity")))
 		return answer_bad(r, 415, "unsupported_media_type", "a body without Content-Encoding was expected");
 	if ((flags & (HTTP_ROUTE_JSON | HTTP_ROUTE_JSON_OPTIONAL)) != 0 &&
-	    (http_header_count(r, "content-type") != 1 || !media_is_json(http_header(r, "content-type"))))
-		return answer_bad(r, 415, "unsupported_media_type", "Content-Type: application/json was expected");
+	    (http_header_count(r, "content-type") != 1 || !media_is_json(http_header(r, "content-type"), flags)))
+		return answer_bad(r, 415, "unsupported_media_type",
+		    (flags & HTTP_ROUTE_NDJSON) != 0
+			? "Content-Type: application/json or application/x-ndjson was expected"
+			: "Content-Type: application/json was expected");
 	return true;
 }
 

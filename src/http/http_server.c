@@ -132,10 +132,13 @@ http_server_reload(struct http_server *s, const struct conf *conf)
 	s->o.conf = conf;
 	s->limits = (struct http_limits){ (size_t)h->max_target, (size_t)h->max_head, h->max_headers };
 	s->max_body = (size_t)h->max_body;
+	s->max_batch = (size_t)h->max_batch;
+	s->batch_time = h->batch_timeout;
 	s->wait_us[HTTP_WAIT_IDLE] = h->idle_timeout;
 	s->wait_us[HTTP_WAIT_FIRST] = FIRST_TIME;
 	s->wait_us[HTTP_WAIT_HEAD] = h->head_timeout;
 	s->wait_us[HTTP_WAIT_BODY] = h->body_timeout;
+	s->wait_us[HTTP_WAIT_STREAM] = h->body_timeout;
 	s->wait_us[HTTP_WAIT_WRITE] = h->write_timeout;
 	s->wait_us[HTTP_WAIT_LINGER] = LINGER_TIME;
 	listen_update(s);

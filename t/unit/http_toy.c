@@ -8,6 +8,8 @@
  *	POST /echo              JSON in, the same out
  *	POST /opt               JSON or nothing in
  *	PUT /raw                any body in, its length out
+ *	POST /stream            the same in pieces: the answer is what came; ?early answers at the first piece, ?refuse before it
+ *	POST /stream?pause      pauses after each piece until POST /resume
  *	GET|POST /hold          held until POST /release, which answers the youngest first
  *	GET /things/{id}/x/{n}  its parameters, and those of the query, as lines
  *	GET /big?n=BYTES        a long answer
@@ -35,6 +37,8 @@ static struct toy {
 	struct http_server *server;
 	struct http_request *held[HELD_MAX];
 	int nheld, marks, calls;
+	struct http_request *paused;
+	int cut; /* streams that never were whole */
 } toy;
 
 static void
@@ -63,8 +67,8 @@ toy_count(void *app UNUSED, struct http_request *r)
 {
 	struct buf b = { 0 };
 
-	buf_printf(&b, "{\"mark\":%d,\"calls\":%d,\"open\":%d,\"held\":%d}", toy.marks, toy.calls,
-	    http_server_open(toy.server), toy.nheld);
+	buf_printf(&b, "{\"mark\":%d,\"calls\":%d,\"open\":%d,\"held\":%d,\"cut\":%d,\"paused\":%d}", toy.marks,
+	    toy.calls, http_server_open(toy.server), toy.nheld, toy.cut, toy.paused != NULL);
 	http_reply(r, 200, "application/json", buf_span(&b));
 	buf_free(&b);
 }
@@ -84,6 +88,70 @@ toy_raw(void *app UNUSED, struct http_request *r)
 	toy.calls++;
 	buf_printf(&b, "%zu\n", http_body(r).len);
 	reply_text(r, &b);
+}
+
+struct toy_stream {
+	struct http_request *r;
+	struct buf got;
+};
+
+static void
+stream_answer(struct toy_stream *s, int status)
+{
+	if (toy.paused == s->r)
+		toy.paused = NULL;
+	http_reply(s->r, status, "text/plain", buf_span(&s->got));
+	buf_free(&s->got);
+	mem_free(&s);
+}
+
+static void
+stream_data(void *arg, struct span piece)
+{
+	struct toy_stream *s = arg;
+	struct span how = http_query(s->r);
+
+	buf_putspan(&s->got, piece);
+	if (span_is(how, "early")) {
+		stream_answer(s, 200);
+	} else if (span_is(how, "pause")) {
+		http_stream_pause(s->r);
+		toy.paused = s->r;
+	}
+}
+
+static void
+stream_end(void *arg, const struct http_bad *why)
+{
+	toy.cut += why != NULL;
+	stream_answer(arg, why != NULL ? why->status : 200);
+}
+
+static void
+toy_stream(void *app UNUSED, struct http_request *r)
+{
+	static const struct http_stream to = { stream_data, stream_end };
+	struct toy_stream *s;
+
+	toy.calls++;
+	if (span_is(http_query(r), "refuse")) {
+		http_reply(r, 429, "text/plain", SPAN("not you\n"));
+		return;
+	}
+	s = mem_zalloc(sizeof(*s));
+	s->r = r;
+	http_stream(r, &to, s);
+}
+
+static void
+toy_resume(void *app UNUSED, struct http_request *r)
+{
+	struct http_request *paused = toy.paused;
+
+	toy.paused = NULL;
+	if (paused != NULL)
+		http_stream_resume(paused);
+	http_reply(r, 204, NULL, (struct span){ 0 });
 }
 
 static void
@@ -165,6 +233,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/v1/echo", toy_echo, HTTP_ROUTE_JSON },
 	{ "POST", "/opt", toy_echo, HTTP_ROUTE_JSON_OPTIONAL },
 	{ "PUT", "/raw", toy_raw, 0 },
+	{ "POST", "/stream", toy_stream, HTTP_ROUTE_JSON | HTTP_ROUTE_NDJSON | HTTP_ROUTE_STREAM },
+	{ "POST", "/resume", toy_resume, 0 },
 	{ "GET", "/hold", toy_hold, 0 },
 	{ "POST", "/hold", toy_hold, 0 },
 	{ "POST", "/release", toy_release, 0 },

@@ -143,7 +143,7 @@ verdict_gone(struct submitter *u, struct item *it)
 		item_again(u, it);
 		return;
 	}
-	item_fail(it, STORE_FAILED, "the key came and went");
+	item_fail(it, it->doubt ? STORE_UNSURE : STORE_FAILED, "the key came and went");
 	item_free(it);
 }
 

@@ -38,6 +38,7 @@ api_new(const struct api_options *o)
 	a->store = o->store;
 	a->admit = o->admit;
 	a->draining = o->draining;
+	a->waits = api_waits_new(a);
 	return a;
 }
 
@@ -47,6 +48,7 @@ api_free(struct api **a)
 	if (*a == NULL)
 		return;
 	MAGIC_CHECK(*a, API_MAGIC);
+	api_waits_free(&(*a)->waits);
 	(*a)->magic = 0;
 	mem_free(a);
 }

@@ -20,6 +20,7 @@ struct api {
 	struct store *store;
 	struct admit *admit;
 	const bool *draining;
+	struct api_waits *waits;
 };
 
 /* A request on its way through the store; in the request's arena, so gone with the answer. */
@@ -28,8 +29,9 @@ struct api_call {
 	struct api *api;
 	struct http_request *r;
 	const struct api_surface *surface;
-	struct id id;     /* of the path */
+	struct id id;     /* of the path; of the task that was submitted */
 	const char *verb; /* "retry", "cancel": for a refusal */
+	struct span kept; /* the plain answer of a submission that waits */
 };
 
 /* How a surface speaks.  Each function answers the request. */
@@ -61,6 +63,20 @@ const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;
 /* Decimal digits only, min..max; false when it is something else. */
 bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
+
+/* --- api_wait.c, api_prefer.c: Prefer: wait=N -------------------------------------------------------------------------------- */
+
+struct api_waits *api_waits_new(struct api *a) MUSTCHECK;
+void api_waits_free(struct api_waits **ws);
+/* How many seconds the client wants to wait, at most http.wait_max; -1: it does not say, or may not.  `bytes` will be kept meanwhile. */
+int api_wait_wanted(const struct api_call *c, size_t bytes) MUSTCHECK;
+/* Answers with the task c->id when it is final, the time is over or the client has left; by `instead` when it cannot be read.  Header
+ * lines may have been written; the body is dropped. */
+void api_wait_begin(struct api_call *c, int seconds, size_t bytes, void (*instead)(struct api_call *c));
+/* api_reply_task() for a client that was willing to wait. */
+void api_reply_waited(struct api_call *c, const struct task_row *row, int seconds);
+/* One header line.  True: it says wait=N.  *seen: it names the preference, whatever it says; no later line counts. */
+bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
 /* --- api_compat.c: what did not validate -------------------------------------------------------------------------------------- */
 

@@ -45,10 +45,18 @@ trace_of(const struct http_request *r)
 	return (struct span){ p + 3, 32 };
 }
 
+/* It is stored, and more cannot be said now. */
+static void
+reply_plain(struct api_call *c)
+{
+	http_reply(c->r, 202, "application/json", c->kept);
+}
+
 static void
 reply_kept(struct api_call *c, const struct admit_answer *a)
 {
 	const struct api_surface *first = a->surface == TASK_SURFACE_COMPAT ? &api_surface_compat : &api_surface_v1;
+	int seconds = api_wait_wanted(c, a->body.len);
 
 	http_reply_header(c->r, "Location",
 	    span_of(arena_printf(http_arena(c->r), "%s/%s", first->tasks, api_id(c->r, &a->row->id))));
@@ -56,7 +64,13 @@ reply_kept(struct api_call *c, const struct admit_answer *a)
 	http_reply_header(c->r, "Idempotency-Expires", span_of(api_time(c->r, a->expires_at)));
 	if (a->verdict == ADMIT_REPLAY)
 		http_reply_header(c->r, "Idempotent-Replayed", SPAN("true"));
-	http_reply(c->r, 202, "application/json", a->body);
+	if (seconds < 0) {
+		http_reply(c->r, 202, "application/json", a->body);
+		return;
+	}
+	c->id = a->row->id;
+	c->kept = arena_span(http_arena(c->r), a->body);
+	api_wait_begin(c, seconds, a->body.len, reply_plain);
 }
 
 static void
@@ -111,16 +125,27 @@ api_task_submit(void *app, struct http_request *r)
 /* --- read ------------------------------------------------------------------------------------------------------------------- */
 
 static void
+reply_unread(struct api_call *c)
+{
+	api_reply_later(c->r, false);
+}
+
+static void
 on_got(void *arg, enum store_status status, const struct task_row *row)
 {
 	struct api_call *c = api_call_of(arg);
+	int seconds = api_wait_wanted(c, 0);
 
 	if (status != STORE_OK)
-		api_reply_later(c->r, status == STORE_UNSURE);
+		reply_unread(c);
 	else if (row == NULL)
 		c->surface->not_found(c);
-	else
+	else if (seconds < 0)
 		api_reply_task(c, row);
+	else if (task_state_is_final(row->state))
+		api_reply_waited(c, row, seconds);
+	else
+		api_wait_begin(c, seconds, 0, reply_unread);
 }
 
 void

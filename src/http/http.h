@@ -36,7 +36,11 @@ int http_flags(const struct http_request *r); /* of its route */
 struct span http_header(
     const struct http_request *r, const char *name); /* ptr null: absent.  Repeated lines of the same name: the first */
 int http_header_count(const struct http_request *r, const char *name);
+struct span http_header_line(const struct http_request *r, const char *name, int n); /* the n-th of that name, from 0 */
 struct span http_body(const struct http_request *r);
+void http_body_drop(struct http_request *r); /* the handler needs it no more, but will take its time to answer */
+/* The client is gone, or has sent its last byte, which most do only when they go. */
+bool http_client_left(const struct http_request *r);
 struct arena *http_arena(struct http_request *r);
 int64_t http_received_at(
     const struct http_request *r); /* clock_now() at the last byte; of a body in pieces: of the head */
@@ -137,6 +141,7 @@ struct api_options {
 	const bool *draining;
 };
 struct api *api_new(const struct api_options *o) MUSTCHECK;
+void api_drain(struct api *a); /* *draining is true: who waits for the end of a task is answered now */
 void api_free(struct api **a);
 extern const struct http_route api_routes[];
 extern const int api_nroutes;

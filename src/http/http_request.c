@@ -265,9 +265,32 @@ http_header_count(const struct http_request *r, const char *name)
 }
 
 struct span
+http_header_line(const struct http_request *r, const char *name, int n)
+{
+	int i;
+
+	for (i = 0; i < r->head.nfields; i++)
+		if (span_ieq(http_field_name(&r->head.fields[i], r->text.data), name) && n-- == 0)
+			return http_field_value(&r->head.fields[i], r->text.data);
+	return (struct span){ 0 };
+}
+
+struct span
 http_body(const struct http_request *r)
 {
 	return buf_span(&r->body);
+}
+
+void
+http_body_drop(struct http_request *r)
+{
+	buf_free(&r->body);
+}
+
+bool
+http_client_left(const struct http_request *r)
+{
+	return r->c == NULL || r->c->eof || r->c->broken;
 }
 
 struct arena *

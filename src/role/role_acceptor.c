@@ -35,6 +35,7 @@ acceptor_drain(void *arg)
 	struct acceptor *a = arg;
 
 	a->draining = true;
+	api_drain(a->api);
 	http_server_drain(a->server);
 }
 

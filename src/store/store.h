@@ -71,6 +71,11 @@ void store_submit(struct store *s, const struct store_submission *in, store_subm
 typedef void store_row_fn(void *arg, enum store_status status, const struct task_row *row); /* null row: not found */
 void store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
 
+/* Which of these tasks are final now; one statement.  The ids are borrowed until the callback; `settled` has an element for each, in
+ * their order, when OK. */
+typedef void store_settled_fn(void *arg, enum store_status status, const bool *settled);
+void store_settled(struct store *s, const struct id *ids, int n, store_settled_fn *fn, void *arg);
+
 struct store_filter {
 	int state;             /* enum task_state, or -1 */
 	int or_state;          /* or this one; 0 (TASK_NEW, which nothing stored is): none */

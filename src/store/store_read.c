@@ -116,6 +116,52 @@ store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
 	request_send(store_any_pool(s), r);
 }
 
+/* --- which are final ------------------------------------------------------------------------------------------------ */
+
+struct settling {
+	int n;
+	store_settled_fn *fn;
+	void *arg;
+};
+
+static void
+on_settled(struct request *r)
+{
+	struct settling *g = r->arg;
+	bool *settled = mem_zalloc(sizeof(bool) * (size_t)g->n);
+	int64_t at;
+	int row;
+
+	for (row = 0; r->status == STORE_OK && row < PQntuples(r->results[0]); row++) {
+		at = col_int(r->results[0], row, SQL_SETTLED_N) - 1;
+		ASSERT(at >= 0 && at < g->n);
+		settled[at] = true;
+	}
+	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, settled);
+	mem_free(&settled);
+	mem_free(&g);
+	request_free(&r);
+}
+
+void
+store_settled(struct store *s, const struct id *ids, int n, store_settled_fn *fn, void *arg)
+{
+	struct settling *g = mem_zalloc(sizeof(*g));
+	struct request *r = ask(s, on_settled, g);
+	struct stmt *t = request_stmt(r, SQL_SETTLED);
+	int i;
+
+	ASSERT(n > 0);
+	g->n = n;
+	g->fn = fn;
+	g->arg = arg;
+	stmt_array(t);
+	for (i = 0; i < n; i++)
+		stmt_uuid(t, &ids[i]);
+	stmt_array_end(t);
+	request_send(store_any_pool(s), r);
+}
+
 /* --- a page --------------------------------------------------------------------------------------------------------------- */
 
 struct listing {

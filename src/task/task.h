@@ -55,6 +55,7 @@ const char *task_state_name(enum task_state s);  /* "leased" */
 const char *task_event_name(enum task_event e);
 /* The word of the API: pending (ready or waiting), processing, succeeded, failed, dead_letter, cancelled. */
 const char *task_status_word(enum task_state s);
+bool task_state_is_final(enum task_state s) MUSTCHECK; /* it moves on by nobody's hand but a client's */
 bool task_status_parse(struct span word, enum task_state *s_r) MUSTCHECK; /* pending gives TASK_READY */
 /* TASK_STATES when the move is illegal. */
 enum task_state task_state_next(enum task_state from, enum task_event why);

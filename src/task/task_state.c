@@ -89,3 +89,9 @@ task_state_next(enum task_state from, enum task_event why)
 		return TASK_STATES;
 	return (enum task_state)(moves[from][why] - 1);
 }
+
+bool
+task_state_is_final(enum task_state s)
+{
+	return s == TASK_SUCCEEDED || s == TASK_FAILED || s == TASK_CANCELLED || s == TASK_DEAD;
+}

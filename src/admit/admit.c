@@ -17,8 +17,11 @@
 
 struct admission {
 	unsigned magic;
+	struct admit *admit;
 	struct admit_checked checked;
+	struct store_submission in;
 	struct span request_id;
+	bool item;
 	admit_fn *fn;
 	void *arg;
 };
@@ -86,7 +89,8 @@ answer_kept(struct admission *a, const struct store_submitted *s)
 	};
 	struct buf body = { 0 };
 
-	task_render(&body, &s->row, s->surface, s->version, true);
+	if (!a->item)
+		task_render(&body, &s->row, s->surface, s->version, true);
 	answer.body = buf_span(&body);
 	a->fn(a->arg, &answer);
 	buf_free(&body);
@@ -121,27 +125,56 @@ answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
 	fn(arg, &answer);
 }
 
-void
-admit_submit(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg)
+struct admission *
+admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg)
 {
 	struct admission *a = arena_alloc(r->arena, sizeof(*a));
-	struct store_submission in = { .surface = r->surface, .tenant = r->tenant, .deadline = r->deadline };
-	int64_t patience = clock_now() + AWAY_PATIENCE;
 
 	MAGIC_CHECK(admit, ADMIT_MAGIC);
 	a->magic = ADMISSION_MAGIC;
+	a->admit = admit;
+	a->item = r->item;
 	a->request_id = r->request_id;
 	a->fn = fn;
 	a->arg = arg;
 	if (!admit_check(r, &a->checked)) {
 		answer_invalid(&a->checked, fn, arg);
-		return;
+		return NULL;
 	}
-	in.request = &a->checked.request;
-	in.key = a->checked.key;
-	if (store_not_ready(admit->store) != NULL && in.deadline > patience)
-		in.deadline = patience;
-	store_submit(admit->store, &in, on_submitted, a);
+	a->in = (struct store_submission){
+		.request = &a->checked.request,
+		.surface = r->surface,
+		.tenant = r->tenant,
+		.key = a->checked.key,
+	};
+	return a;
+}
+
+struct span
+admission_key(const struct admission *a)
+{
+	return a->in.key;
+}
+
+void
+admission_send(struct admission *a, int64_t deadline)
+{
+	int64_t patience = clock_now() + AWAY_PATIENCE;
+
+	MAGIC_CHECK(a, ADMISSION_MAGIC);
+	if (store_not_ready(a->admit->store) != NULL && deadline > patience)
+		deadline = patience;
+	a->in.deadline = deadline;
+	store_submit(a->admit->store, &a->in, on_submitted, a);
+}
+
+void
+admit_submit(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg)
+{
+	struct admission *a = admission_new(admit, r, fn, arg);
+
+	if (a != NULL)
+		admission_send(a, r->deadline);
 }
 
 struct admit *

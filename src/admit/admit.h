@@ -22,7 +22,7 @@ struct admit_answer {
 	enum admit_verdict verdict;
 	const struct task_row *row;         /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first */
 	enum task_surface surface;          /* ACCEPT, REPLAY: of the first submission; the answer is in its form */
-	struct span body;                   /* ACCEPT, REPLAY: the kept answer */
+	struct span body;                   /* ACCEPT, REPLAY: the kept answer; of an item: empty */
 	const struct task_problem *problem; /* INVALID */
 	bool bad_key;                       /* INVALID: the key is wrong or missing; else the body is */
 	bool outcome_unknown;               /* LATER: Taskq-Outcome */
@@ -35,6 +35,7 @@ struct admit_request {
 	struct span tenant;
 	struct span key_header; /* the header's value; ptr null: absent */
 	int key_lines;          /* header lines of that name: two are one too many */
+	bool item;              /* of a bulk request: the key is a member of the body, not a header */
 	struct span body;       /* borrowed until the callback */
 	struct span trace_id;   /* from traceparent, for a body that names none; no part of the fingerprint */
 	struct span request_id; /* for the log */

@@ -56,8 +56,24 @@ wrong_key(const struct admit_request *r, struct admit_checked *c, const char *wh
 	return false;
 }
 
-bool
-admit_check(const struct admit_request *r, struct admit_checked *c)
+/* An item names its key itself. */
+static bool
+check_item(const struct admit_request *r, struct admit_checked *c)
+{
+	const char *what;
+
+	if (!task_item_read(r->body, r->arena, &c->request, &c->key, &c->problem))
+		return false;
+	what = c->key.ptr != NULL ? task_key_check(c->key) : "expected a string of 1 to 255 printable ASCII characters";
+	if (what == NULL)
+		return true;
+	(void)bad_key(c, c->key.ptr != NULL ? "invalid_key" : "missing_key", NULL, c->key, what);
+	(void)snprintf(c->problem.pointer, sizeof(c->problem.pointer), "/%s", TASK_KEY_MEMBER);
+	return false;
+}
+
+static bool
+check_single(const struct admit_request *r, struct admit_checked *c)
 {
 	const char *what;
 	size_t len;
@@ -70,7 +86,13 @@ admit_check(const struct admit_request *r, struct admit_checked *c)
 	if (what != NULL)
 		return wrong_key(r, c, what);
 	c->key = (struct span){ c->key_text, len };
-	if (!task_request_read(r->body, r->surface, r->arena, &c->request, &c->problem))
+	return task_request_read(r->body, r->surface, r->arena, &c->request, &c->problem);
+}
+
+bool
+admit_check(const struct admit_request *r, struct admit_checked *c)
+{
+	if (!(r->item ? check_item(r, c) : check_single(r, c)))
 		return false;
 	if (c->request.trace_id.len == 0)
 		c->request.trace_id = r->trace_id; /* the fingerprint is taken */

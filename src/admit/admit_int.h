@@ -23,4 +23,11 @@ struct admit_checked {
 /* admit_check.c: key first, then the body.  False: the problem is set. */
 bool admit_check(const struct admit_request *r, struct admit_checked *c_r) MUSTCHECK;
 
+/* admit.c: a submission that was checked and waits to be sent; it lives in the arena of its request. */
+struct admission;
+/* Null: INVALID was said. */
+struct admission *admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg) MUSTCHECK;
+struct span admission_key(const struct admission *a);
+void admission_send(struct admission *a, int64_t deadline);
+
 #endif

@@ -122,6 +122,9 @@ uint16_t task_key_bucket(struct span tenant, struct span key);
 /* Parses the header's value: bare (0x20-0x7e, no space at the ends) or an RFC 8941 string (parameters are ignored); 1-255 bytes
  * after unquoting.  Returns null or what is wrong.  key_r needs TASK_KEY_MAX + 1 bytes. */
 const char *task_key_parse(struct span header, char *key_r, size_t *len_r) MUSTCHECK;
+/* The same rules for a key that needed no quotes, being a JSON string: 1-255 bytes 0x20-0x7e. */
+const char *task_key_check(struct span key) MUSTCHECK;
+#define TASK_KEY_MEMBER "idempotency_key" /* of an item of a bulk request */
 /* First 16 bytes of SHA-256(tenant, NUL, key): the primary key of the key's row. */
 struct id task_key_digest(struct span tenant, struct span key);
 

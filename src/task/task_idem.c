@@ -89,6 +89,17 @@ task_key_parse(struct span header, char *key_r, size_t *len_r)
 	return wrong;
 }
 
+const char *
+task_key_check(struct span key)
+{
+	if (key.len == 0 || key.len > TASK_KEY_MAX)
+		return wrong_length;
+	for (size_t i = 0; i < key.len; i++)
+		if (!printable(key.ptr[i]))
+			return "expected printable ASCII";
+	return NULL;
+}
+
 /* Keys that were parsed fit into `fixed`; a longer one (a filter, say) takes memory of `heap`. */
 static struct span
 joined(struct span tenant, struct span key, char *fixed, size_t size, struct buf *heap)

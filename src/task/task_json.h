@@ -15,12 +15,13 @@
 
 /* What was wrong, for a problem+json answer. */
 struct task_problem {
-	int status;         /* 400 or 422 */
-	const char *code;   /* "invalid_json", "invalid_field", "unknown_field", "duplicate_name", "too_deep" ... (static) */
-	char pointer[256];  /* JSON Pointer of the place, "" for the document */
-	char detail[256];   /* what was expected */
-	size_t offset;      /* byte offset in the body */
-	struct span input;  /* the value that was wrong, as sent; empty: none */
+	int status; /* 400 or 422 */
+	const char
+	    *code; /* "invalid_json", "invalid_field", "unknown_field", "duplicate_name", "too_deep" ... (static) */
+	char pointer[256]; /* JSON Pointer of the place, "" for the document */
+	char detail[256];  /* what was expected */
+	size_t offset;     /* byte offset in the body */
+	struct span input; /* the value that was wrong, as sent; empty: none */
 	/* On the compatible surface `detail` is pydantic's msg, and: */
 	const char *compat_type; /* its type: "missing", "string_type", "json_invalid" ...; null on /v1 */
 	char compat_ctx[160];    /* its ctx, JSON text like {"ge":1}; "" none */
@@ -33,6 +34,11 @@ struct task_problem {
  * Two submissions have the same fingerprint exactly when they ask for the same task, whatever the surface, the order of
  * names, white space, spelling of strings, and defaults spelled out or not. */
 bool task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
+    struct task_problem *problem_r) MUSTCHECK;
+
+/* Reads one item of a bulk request: a submission of /v1 with its key as a member, which is no part of the fingerprint.
+ * key_r: its text, escapes undone, otherwise unchecked; ptr null: it has none. */
+bool task_item_read(struct span item, struct arena *arena, struct task_request *r_r, struct span *key_r,
     struct task_problem *problem_r) MUSTCHECK;
 
 /* Canonical text of any valid JSON value (for fingerprints and tests): names sorted by bytes, no white space, strings

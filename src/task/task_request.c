@@ -15,6 +15,7 @@ struct reader {
 	struct arena *arena;
 	struct task_request *r;
 	struct task_problem *p;
+	struct span *key; /* of an item of a bulk request; null: a body has none */
 };
 
 struct field {
@@ -219,6 +220,22 @@ refuse_unknown(const struct reader *rd, uint32_t name)
 	return false;
 }
 
+/* Its form is checked by task_key_check(), like that of a header. */
+static bool
+take_key(const struct reader *rd, uint32_t value)
+{
+	const struct json_token *t = &rd->s->tokens[value];
+	static const struct field key = { .name = TASK_KEY_MEMBER };
+
+	if (t->type != JSON_STRING || (t->flags & JSON_SURROGATE) != 0) {
+		(void)refuse(rd, &key, value, "expected a string of 1 to 255 printable ASCII characters");
+		rd->p->code = "invalid_key";
+		return false;
+	}
+	*rd->key = json_text(rd->s, value, rd->arena);
+	return true;
+}
+
 static bool
 read_v1(const struct reader *rd)
 {
@@ -232,6 +249,11 @@ read_v1(const struct reader *rd)
 	for (uint32_t name = 1; name < root->next; name = rd->s->tokens[name + 1].next) {
 		const struct field *f = field_of(rd, name);
 
+		if (f == NULL && rd->key != NULL && json_text_is(rd->s, name, TASK_KEY_MEMBER)) {
+			if (!take_key(rd, name + 1))
+				return false;
+			continue;
+		}
 		if (f == NULL)
 			return refuse_unknown(rd, name);
 		if (!f->take(rd, f, name + 1))
@@ -330,12 +352,12 @@ payload_token(const struct json_scan *s, const struct task_request *r)
 	return 0;
 }
 
-bool
-task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
-    struct task_problem *problem_r)
+static bool
+request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
+    struct span *key_r, struct task_problem *problem_r)
 {
 	struct json_scan s;
-	struct reader rd = { .s = &s, .arena = arena, .r = r_r, .p = problem_r };
+	struct reader rd = { .s = &s, .arena = arena, .r = r_r, .p = problem_r, .key = key_r };
 	bool good;
 
 	*r_r = (struct task_request){ .queue = SPAN("default"), .payload = SPAN("{}") };
@@ -351,4 +373,19 @@ task_request_read(struct span body, enum task_surface surface, struct arena *are
 		take_fingerprint(&s, payload_token(&s, r_r), r_r);
 	json_scan_free(&s);
 	return good;
+}
+
+bool
+task_request_read(struct span body, enum task_surface surface, struct arena *arena, struct task_request *r_r,
+    struct task_problem *problem_r)
+{
+	return request_read(body, surface, arena, r_r, NULL, problem_r);
+}
+
+bool
+task_item_read(
+    struct span item, struct arena *arena, struct task_request *r_r, struct span *key_r, struct task_problem *problem_r)
+{
+	*key_r = (struct span){ 0 };
+	return request_read(item, TASK_SURFACE_V1, arena, r_r, key_r, problem_r);
 }

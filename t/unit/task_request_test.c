@@ -363,6 +363,41 @@ test_fingerprint(void)
 	ok(!read_body("{}", TASK_SURFACE_V1, &r, &p) && r.fingerprint[0] == 0, "what is refused has none");
 }
 
+static bool
+read_item(const char *item, struct task_request *r, struct span *key, struct task_problem *p)
+{
+	*p = (struct task_problem){ 0 };
+	return task_item_read(span_of(item), arena, r, key, p);
+}
+
+static void
+test_item(void)
+{
+	struct task_request r, same;
+	struct task_problem p;
+	struct span key;
+
+	ok(read_item("{\"idempotency_key\":\"k\\u0031\",\"task_type\":\"a\",\"payload\":{\"x\":1}}", &r, &key, &p),
+	    "an item: %s", p.detail);
+	is_span(key, "k1", "its key, escapes undone");
+	is_span(r.payload, "{\"x\":1}", "its payload");
+	ok(read_body("{\"task_type\":\"a\",\"payload\":{\"x\":1}}", TASK_SURFACE_V1, &same, &p), "the same as a body");
+	ok(memcmp(r.fingerprint, same.fingerprint, DIGEST_LEN) == 0, "the key is no part of the fingerprint");
+	ok(read_item("{\"task_type\":\"a\"}", &r, &key, &p) && key.ptr == NULL, "without a key: the reader's concern");
+	ok(!read_item("{\"idempotency_key\":1,\"task_type\":\"a\"}", &r, &key, &p), "a number is no key");
+	is_str(p.code, "invalid_key", "its code");
+	is_str(p.pointer, "/idempotency_key", "its place");
+	ok(!read_item("{\"idempotency_key\":\"a\",\"idempotency_key\":\"a\",\"task_type\":\"a\"}", &r, &key, &p),
+	    "two keys");
+	is_str(p.code, "duplicate_name", "its code");
+	ok(!read_body("{\"idempotency_key\":\"a\",\"task_type\":\"a\"}", TASK_SURFACE_V1, &r, &p), "not in a body");
+	is_str(p.code, "unknown_field", "its code");
+	ok(task_key_check(SPAN(" \"a\" ")) == NULL, "a key is any printable ASCII");
+	ok(task_key_check(SPAN("")) != NULL && task_key_check(SPAN("\x7f")) != NULL &&
+		task_key_check(SPAN("\xc3\xa9")) != NULL && task_key_check(SPAN(X128 X128)) != NULL,
+	    "and nothing else");
+}
+
 int
 main(void)
 {
@@ -372,6 +407,7 @@ main(void)
 	test_compat_read();
 	test_compat_refused();
 	test_fingerprint();
+	test_item();
 	arena_free(&arena);
 	return done();
 }

@@ -6,7 +6,7 @@
  * A task costs a row in a table of keys and a row in a table of tasks, in one transaction that is on disk; --create makes both with
  * the columns and indexes of taskq.idem and taskq.task, in a schema of their own.  Each connection is a thread that keeps `depth`
  * batches in flight in pipeline mode: one prepared statement, binary arrays, a generic plan.  Nothing is parsed, hashed or answered.
- * Prints one line of JSON; what is counted are the ids that Postgres returned after `warm` seconds.  Its mate is load.c.
+ * Prints one line of JSON; the rate is of the ids that Postgres returned in `seconds` after `warm`, stored is all of them.  Its mate is load.c.
  */
 #include <endian.h>
 #include <getopt.h>
@@ -51,7 +51,8 @@ struct line {
 	uint64_t base;                /* keys of this line begin here */
 	uint64_t made;                /* keys used */
 	struct bytes column[COLUMNS]; /* the parameters of the batch that is built */
-	uint64_t counted, batches;    /* rows returned in the measured time, statements that returned them */
+	uint64_t stored;              /* rows returned */
+	uint64_t counted;             /* those in the measured time */
 };
 
 static struct options {
@@ -218,9 +219,9 @@ read_batch(struct line *l)
 	if (rows != opt.batch)
 		atomic_store(&failed, true);
 	t = now() - began;
+	l->stored += (uint64_t)rows;
 	if (t >= opt.warm && t < opt.warm + opt.seconds) {
 		l->counted += (uint64_t)rows;
-		l->batches++;
 	}
 }
 
@@ -297,7 +298,7 @@ static void
 measure(void)
 {
 	struct line *lines = calloc((size_t)opt.connections, sizeof(*lines));
-	uint64_t rows = 0, batches = 0;
+	uint64_t counted = 0, stored = 0;
 	struct timespec t;
 	int i, j;
 
@@ -316,14 +317,14 @@ measure(void)
 		PQfinish(lines[i].pg);
 		for (j = 0; j < COLUMNS; j++)
 			free(lines[i].column[j].at);
-		rows += lines[i].counted;
-		batches += lines[i].batches;
+		counted += lines[i].counted;
+		stored += lines[i].stored;
 	}
 	free(lines);
 	if (atomic_load(&failed))
 		quit("measure", "a key was taken already");
-	printf("{\"tasks\":%llu,\"batches\":%llu,\"seconds\":%.3f,\"tasks_per_s\":%.0f}\n", (unsigned long long)rows,
-	    (unsigned long long)batches, opt.seconds, (double)rows / opt.seconds);
+	printf("{\"tasks_per_s\":%.0f,\"seconds\":%.3f,\"stored\":%llu}\n", (double)counted / opt.seconds, opt.seconds,
+	    (unsigned long long)stored);
 }
 
 static void

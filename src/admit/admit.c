@@ -11,7 +11,6 @@
 
 #include "admit/admit_int.h"
 
-#define ADMIT_MAGIC 0x41646d30u
 #define ADMISSION_MAGIC 0x41646d31u
 #define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the request comes */
 
@@ -103,6 +102,7 @@ on_submitted(void *arg, const struct store_submitted *s)
 	struct admit_answer answer = { .row = &s->row, .expires_at = s->expires_at };
 
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
+	a->admit->waiting--;
 	if (s->status != STORE_OK) {
 		answer_later(a, s);
 		return;
@@ -165,6 +165,7 @@ admission_send(struct admission *a, int64_t deadline)
 	if (store_not_ready(a->admit->store) != NULL && deadline > patience)
 		deadline = patience;
 	a->in.deadline = deadline;
+	a->admit->waiting++;
 	store_submit(a->admit->store, &a->in, on_submitted, a);
 }
 
@@ -186,6 +187,7 @@ admit_new(const struct admit_options *o)
 	a->loop = o->loop;
 	a->conf = o->conf;
 	a->store = o->store;
+	a->ration = o->ration;
 	return a;
 }
 

@@ -7,6 +7,7 @@
 #define ADMIT_ADMIT_H
 
 #include "store/store.h"
+#include "sys/ration.h"
 #include "task/task_json.h"
 
 enum admit_verdict {
@@ -48,9 +49,24 @@ struct admit_options {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
+	struct ration *ration; /* null: no limits */
 };
 struct admit *admit_new(const struct admit_options *o) MUSTCHECK;
 void admit_free(struct admit **a); /* after the store was closed: until then it may answer */
+
+/* --- admit_limit.c: before anything is read ------------------------------------------------------------------------------ */
+
+enum admit_limit { ADMIT_LIMIT_NONE, ADMIT_LIMIT_RATE, ADMIT_LIMIT_AWAY /* the database; enough wait for it */ };
+struct admit_limited {
+	enum admit_limit by; /* NONE: granted */
+	int quota, window;   /* the rate: so many in so many seconds; 0: none is set */
+	int64_t left;        /* that could be taken now */
+	int again;           /* s: refused, until the same may be granted; granted, until the whole quota is there */
+};
+/* n submissions of the tenant, all or none. */
+struct admit_limited admit_limit_take(struct admit *a, struct span tenant, int n) MUSTCHECK;
+
+/* --- admit.c ---------------------------------------------------------------------------------------------------------------- */
 
 /* What `r` points to is borrowed until the callback, `r` itself is not.  INVALID is said before this returns. */
 void admit_submit(struct admit *a, const struct admit_request *r, admit_fn *fn, void *arg);

@@ -9,7 +9,10 @@ struct admit {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
+	struct ration *ration;
+	int waiting; /* submissions that the store has */
 };
+#define ADMIT_MAGIC 0x41646d30u
 
 /* A submission that was read. */
 struct admit_checked {

@@ -43,13 +43,14 @@ struct span span_of(const char *text); /* null gives the empty span */
 bool span_eq(struct span a, struct span b);
 bool span_is(struct span a, const char *text);
 bool span_ieq(struct span a, const char *text); /* ASCII case ignored */
-int base_hex(char c); /* value of a hexadecimal digit, either case; -1: none */
+int base_hex(char c);                           /* value of a hexadecimal digit, either case; -1: none */
 
 void *mem_alloc(size_t size) MUSTCHECK;
 void *mem_zalloc(size_t size) MUSTCHECK;
 void *mem_resize(void *ptr, size_t size) MUSTCHECK;
 char *mem_strdup(const char *text) MUSTCHECK; /* null stays null */
 char *mem_spandup(struct span s) MUSTCHECK;   /* adds the NUL */
+void mem_trim(void);                          /* gives what is free back to the kernel; takes milliseconds */
 void mem_free(void *ptr_to_ptr);              /* takes the address, frees, leaves null */
 
 #endif

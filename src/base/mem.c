@@ -1,4 +1,5 @@
 /* mem.c - memory that cannot fail: out of memory is a panic, so no caller has a path for it. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,12 @@ mem_spandup(struct span s)
 		memcpy(p, s.ptr, s.len);
 	p[s.len] = '\0';
 	return p;
+}
+
+void
+mem_trim(void)
+{
+	(void)malloc_trim(0);
 }
 
 void

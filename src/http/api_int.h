@@ -78,6 +78,11 @@ void api_reply_waited(struct api_call *c, const struct task_row *row, int second
 /* One header line.  True: it says wait=N.  *seen: it names the preference, whatever it says; no later line counts. */
 bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
+/* --- api_gate.c: whoever comes too fast ------------------------------------------------------------------------------------- */
+
+/* n submissions with this request: adds the lines that tell of the rate; false: answered, with 429 or 503. */
+bool api_limit(struct api *api, struct http_request *r, int n) MUSTCHECK;
+
 /* --- api_compat.c: what did not validate -------------------------------------------------------------------------------------- */
 
 struct api_compat_error {

@@ -86,6 +86,7 @@ enum {
 	HTTP_ROUTE_JSON_OPTIONAL = 2, /* may have none; if any, JSON */
 	HTTP_ROUTE_STREAM = 8,        /* its body comes in pieces, up to http.max_batch */
 	HTTP_ROUTE_NDJSON = 16,       /* with JSON: its body may also be application/x-ndjson */
+	HTTP_ROUTE_GATED = 32,        /* the gate is asked before the handler */
 	HTTP_ROUTE_COMPAT =
 	    4, /* only while http.compat is on; 405 as {"detail":"Method Not Allowed"}; "/tasks/" is sent to "/tasks" by 307 */
 };
@@ -105,6 +106,9 @@ struct http_options {
 	const struct http_route *routes;
 	int nroutes;
 	void *app;
+	/* For rows that are GATED, once for each request, before its body is looked at and, if it is long, before it is read: may add header
+	 * lines to the answer.  False: answered.  Null: everybody may. */
+	bool (*gate)(void *app, struct http_request *r);
 	void (*drained)(void *arg); /* after http_server_drain(): the last connection is gone */
 	void *arg;
 };
@@ -143,6 +147,7 @@ struct api_options {
 struct api *api_new(const struct api_options *o) MUSTCHECK;
 void api_drain(struct api *a); /* *draining is true: who waits for the end of a task is answered now */
 void api_free(struct api **a);
+bool api_gate(void *app, struct http_request *r); /* the gate of http_options */
 extern const struct http_route api_routes[];
 extern const int api_nroutes;
 const char *const *api_route_names(

@@ -132,6 +132,8 @@ struct http_request {
 	int route;         /* row of the table; -1: none */
 	bool last;         /* no request follows: the answer says Connection: close */
 	bool continue_due; /* 100 Continue once the answers before it are out */
+	bool gated;        /* the application has let it in by its head */
+	size_t held;       /* bytes that it has of the budget */
 	int64_t received_at;
 	const struct http_stream *stream; /* its body goes there in pieces */
 	void *stream_arg;
@@ -165,6 +167,24 @@ size_t http_stream_take(struct http_conn *c, const char *bytes, size_t len) MUST
 /* Its body ends here, and this is why (null: the connection is gone).  The handler still answers. */
 void http_stream_cut(struct http_request *r, const struct http_bad *why);
 void http_stream_leave(struct http_request *r); /* it is being answered, perhaps too early */
+
+/* --- http_budget.c: what may be held at once -------------------------------------------------------------------------------- */
+
+struct http_budget {
+	size_t held;             /* bytes, by all requests */
+	size_t most;             /* since memory was given back last */
+	struct loop_timer *trim; /* set: a rush is over */
+};
+void http_budget_open(struct http_server *s);
+void http_budget_close(struct http_server *s);
+/* Once the row is found.  False: the request was answered, its body must not be read. */
+bool http_budget_head(struct http_request *r) MUSTCHECK;
+/* The request is whole.  False: it was answered. */
+bool http_budget_whole(struct http_request *r) MUSTCHECK;
+/* Its body has grown.  Null, or why it may not. */
+const struct http_bad *http_budget_grew(struct http_request *r) MUSTCHECK;
+void http_budget_dropped(struct http_request *r); /* its body is free again */
+void http_budget_give(struct http_request *r);    /* all of it is */
 
 /* --- http_reply.c -------------------------------------------------------------------------------------------------------------- */
 
@@ -263,6 +283,7 @@ struct http_server {
 	struct list touched;
 	struct loop_timer *flush; /* set: somebody is touched */
 	struct list orphans;      /* requests whose client is gone */
+	struct http_budget budget;
 	struct list pool;
 	int pooled;
 	enum http_method *methods; /* of the rows of the table */

@@ -62,6 +62,8 @@ hand_over(struct http_conn *c, struct http_request *r)
 	c->ended |= r->last;
 	r->state = HTTP_REQUEST_WORK;
 	r->received_at = clock_now();
+	if (!http_budget_whole(r))
+		return;
 	o->routes[r->route].handle(o->app, r);
 }
 
@@ -77,7 +79,7 @@ head_done(struct http_conn *c, struct http_request *r, const char *bytes, size_t
 	}
 	enqueue(c, r);
 	r->last = r->frame.close || http_request_has_body(r); /* should it be answered now: the body will not be read */
-	if (!http_route_find(r)) {
+	if (!http_route_find(r) || !http_budget_head(r)) {
 		c->current = NULL;
 		return;
 	}
@@ -131,6 +133,7 @@ static size_t
 take_body(struct http_conn *c, const char *bytes, size_t len)
 {
 	struct http_request *r = c->current;
+	const struct http_bad *bad;
 	enum http_parse p;
 	size_t used;
 
@@ -141,6 +144,8 @@ take_body(struct http_conn *c, const char *bytes, size_t len)
 		p = take_length(r, bytes, len, &used);
 	if (p == HTTP_PARSE_BAD)
 		http_receive_refuse(c, &r->chunks.bad);
+	else if ((bad = http_budget_grew(r)) != NULL)
+		http_receive_refuse(c, bad);
 	else if (p == HTTP_PARSE_DONE)
 		hand_over(c, r);
 	return used;

@@ -135,5 +135,7 @@ http_reply_bad(struct http_request *r, const struct http_bad *bad)
 
 	if (bad->status >= 500)
 		p.outcome = "none"; /* no handler has seen it */
+	if (bad->status == 503)
+		p.retry_after = 1;
 	http_reply_problem(r, &p);
 }

@@ -61,7 +61,7 @@ request_reset(struct http_request *r)
 	buf_recycle(&r->out);
 	r->raw_path = r->path = r->query = r->id = (struct span){ 0 };
 	r->nparams = 0;
-	r->last = r->continue_due = r->paused = false;
+	r->last = r->continue_due = r->paused = r->gated = false;
 	r->stream = NULL;
 	r->stream_arg = NULL;
 	r->streamed = 0;
@@ -80,10 +80,12 @@ http_request_release(struct http_request *r)
 	r->magic = 0;
 	r->c = NULL;
 	if (s == NULL || s->pooled == POOL_MAX) {
+		http_budget_give(r);
 		http_request_free(r);
 		return;
 	}
 	request_reset(r);
+	http_budget_give(r);
 	s->pooled++;
 	list_unshift(&s->pool, &r->node);
 }
@@ -285,6 +287,7 @@ void
 http_body_drop(struct http_request *r)
 {
 	buf_free(&r->body);
+	http_budget_dropped(r);
 }
 
 bool

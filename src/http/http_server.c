@@ -174,6 +174,7 @@ http_server_new(const struct http_options *o)
 	s->pause = loop_timer_new(o->loop, accept_resume, s);
 	s->flush = loop_timer_new(o->loop, flush_touched, s);
 	s->drained = loop_timer_new(o->loop, say_drained, s);
+	http_budget_open(s);
 	s->scratch = mem_alloc(HTTP_SCRATCH);
 	read_routes(s);
 	s->listeners = mem_zalloc((size_t)o->nlisteners * sizeof(struct loop_fd *) + 1);
@@ -241,6 +242,7 @@ http_server_free(struct http_server **sp)
 	loop_timer_free(&s->pause);
 	loop_timer_free(&s->flush);
 	loop_timer_free(&s->drained);
+	http_budget_close(s);
 	mem_free(&s->scratch);
 	mem_free(&s->methods);
 	s->magic = 0;

@@ -68,7 +68,7 @@ open_store(const struct super_child *me, struct loop *loop)
 static struct admit *
 open_admit(const struct super_child *me, struct loop *loop, struct acceptor *a)
 {
-	struct admit_options o = { .loop = loop, .conf = me->conf, .store = a->store };
+	struct admit_options o = { .loop = loop, .conf = me->conf, .store = a->store, .ration = me->ration };
 
 	return admit_new(&o);
 }
@@ -84,6 +84,7 @@ open_server(const struct super_child *me, struct loop *loop, struct acceptor *a)
 		.routes = api_routes,
 		.nroutes = api_nroutes,
 		.app = a->api,
+		.gate = api_gate,
 		.drained = acceptor_drained,
 		.arg = a,
 	};

@@ -210,6 +210,9 @@ super_setup_shared(struct super *s)
 	s->wake = wake_new();
 	if (s->wake == NULL)
 		super_fatal(s, EX_OSERR, "could not make the bells of the processes: %s", strerror(errno));
+	s->ration = ration_new();
+	if (s->ration == NULL)
+		super_fatal(s, EX_OSERR, "could not share memory between the processes: %s", strerror(errno));
 	if (pipe2(s->gone_pipe, O_NONBLOCK | O_CLOEXEC) != 0 || pipe2(s->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
 		super_fatal(s, EX_OSERR, "could not make a pipe: %s", strerror(errno));
 }

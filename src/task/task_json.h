@@ -15,13 +15,12 @@
 
 /* What was wrong, for a problem+json answer. */
 struct task_problem {
-	int status; /* 400 or 422 */
-	const char
-	    *code; /* "invalid_json", "invalid_field", "unknown_field", "duplicate_name", "too_deep" ... (static) */
-	char pointer[256]; /* JSON Pointer of the place, "" for the document */
-	char detail[256];  /* what was expected */
-	size_t offset;     /* byte offset in the body */
-	struct span input; /* the value that was wrong, as sent; empty: none */
+	int status;         /* 400 or 422 */
+	const char *code;   /* "invalid_json", "invalid_field", "unknown_field", "duplicate_name", "too_deep" ... (static) */
+	char pointer[256];  /* JSON Pointer of the place, "" for the document */
+	char detail[256];   /* what was expected */
+	size_t offset;      /* byte offset in the body */
+	struct span input;  /* the value that was wrong, as sent; empty: none */
 	/* On the compatible surface `detail` is pydantic's msg, and: */
 	const char *compat_type; /* its type: "missing", "string_type", "json_invalid" ...; null on /v1 */
 	char compat_ctx[160];    /* its ctx, JSON text like {"ge":1}; "" none */
@@ -47,5 +46,31 @@ bool task_json_canonical(struct span json, struct buf *out, struct task_problem 
 
 /* True when the bytes are one valid JSON value (results of handlers). */
 bool task_json_valid(struct span json);
+
+/* --- bulk requests: task_json_split.c ---------------------------------------------------------------------------------------- */
+
+/* Cuts a body, which comes in pieces, into its items: the elements of a JSON array, or lines.  It knows strings and brackets, nothing
+ * deeper: what is inside an item is for whoever reads the item.  All zero but `lines` is the beginning. */
+struct json_split {
+	bool lines; /* NDJSON: a value a line; lines of white space are no items */
+	int state;
+	bool string, escape; /* inside a string; behind a backslash */
+	size_t depth;        /* of the item's open brackets, of either kind */
+	uint64_t offset;     /* bytes taken of the body */
+	uint64_t begin;      /* where the newest item begins */
+	uint64_t items;      /* that were begun */
+	const char *wrong;   /* BAD: what was expected at offset */
+};
+enum json_split_event {
+	JSON_SPLIT_MORE, /* the piece is used up, between two items or behind the last */
+	JSON_SPLIT_PART, /* the piece is used up; these bytes of it belong to an item that goes on */
+	JSON_SPLIT_ITEM, /* these bytes are the rest of an item, which ends with them */
+	JSON_SPLIT_BAD   /* no items can be told from here on; say no more */
+};
+/* Call it until MORE, PART or BAD.  An item has at least one byte; its parts put together may end in white space.  Items and verdict do
+ * not depend on how the body was cut. */
+enum json_split_event json_split(struct json_split *s, struct span *piece, struct span *part_r) MUSTCHECK;
+/* The body ends.  ITEM: a last line without an end; MORE: all is well. */
+enum json_split_event json_split_end(struct json_split *s) MUSTCHECK;
 
 #endif

@@ -21,6 +21,8 @@ struct admission {
 	struct store_submission in;
 	struct span request_id;
 	bool item;
+	bool entered; /* it counts as one that waits in its queue */
+	struct ration_place place;
 	admit_fn *fn;
 	void *arg;
 };
@@ -95,6 +97,32 @@ answer_kept(struct admission *a, const struct store_submitted *s)
 	buf_free(&body);
 }
 
+/* The key is not one of those that were stored already, and no more may be. */
+static void
+answer_full(struct admission *a)
+{
+	struct admit_answer answer = {
+		.verdict = ADMIT_FULL,
+		.queue = a->checked.request.queue,
+		.waits = a->place.waits,
+		.most = a->admit->conf->limits.queue_depth,
+	};
+
+	stats_inc(S_REFUSED_FULL);
+	a->fn(a->arg, &answer);
+}
+
+/* What may have been stored counts. */
+static void
+settle_queue(struct admission *a, const struct store_submitted *s)
+{
+	bool stored = s->status == STORE_OK ? s->verdict == STORE_ACCEPTED : s->status == STORE_UNSURE;
+
+	if (a->entered)
+		admit_queue_settle(a->admit, &a->checked.request, &a->place, stored);
+	a->entered = false;
+}
+
 static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
@@ -103,8 +131,13 @@ on_submitted(void *arg, const struct store_submitted *s)
 
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
 	a->admit->waiting--;
+	settle_queue(a, s);
 	if (s->status != STORE_OK) {
 		answer_later(a, s);
+		return;
+	}
+	if (s->verdict == STORE_UNKNOWN) {
+		answer_full(a);
 		return;
 	}
 	count(&a->checked.request, s->verdict);
@@ -166,7 +199,11 @@ admission_send(struct admission *a, int64_t deadline)
 		deadline = patience;
 	a->in.deadline = deadline;
 	a->admit->waiting++;
-	store_submit(a->admit->store, &a->in, on_submitted, a);
+	a->entered = admit_queue_enter(a->admit, a->in.request, &a->place);
+	if (a->entered)
+		store_submit(a->admit->store, &a->in, on_submitted, a);
+	else
+		store_known(a->admit->store, &a->in, on_submitted, a);
 }
 
 void

@@ -16,6 +16,7 @@ enum admit_verdict {
 	ADMIT_CONFLICT, /* the key was used with another body */
 	ADMIT_BUSY,     /* the key is in flight elsewhere; try again */
 	ADMIT_INVALID,  /* problem says what */
+	ADMIT_FULL,     /* the queue is full, and the key was not stored */
 	ADMIT_LATER     /* the store cannot now; outcome_unknown tells whether something may have happened */
 };
 
@@ -26,8 +27,10 @@ struct admit_answer {
 	struct span body;                   /* ACCEPT, REPLAY: the kept answer; of an item: empty */
 	const struct task_problem *problem; /* INVALID */
 	bool bad_key;                       /* INVALID: the key is wrong or missing; else the body is */
-	bool outcome_unknown;               /* LATER: Taskq-Outcome */
-	int64_t expires_at;                 /* of the key */
+	struct span queue;                  /* FULL: its name, what waits there, and how much may */
+	int64_t waits, most;
+	bool outcome_unknown; /* LATER: Taskq-Outcome */
+	int64_t expires_at;   /* of the key */
 };
 typedef void admit_fn(void *arg, const struct admit_answer *a);
 

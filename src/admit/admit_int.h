@@ -26,6 +26,10 @@ struct admit_checked {
 /* admit_check.c: key first, then the body.  False: the problem is set. */
 bool admit_check(const struct admit_request *r, struct admit_checked *c_r) MUSTCHECK;
 
+/* admit_limit.c.  False: its queue is full. */
+bool admit_queue_enter(struct admit *a, const struct task_request *r, struct ration_place *p_r) MUSTCHECK;
+void admit_queue_settle(struct admit *a, const struct task_request *r, const struct ration_place *p, bool stored);
+
 /* admit.c: a submission that was checked and waits to be sent; it lives in the arena of its request. */
 struct admission;
 /* Null: INVALID was said. */

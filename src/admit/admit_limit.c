@@ -60,3 +60,24 @@ admit_limit_take(struct admit *a, struct span tenant, int n)
 	}
 	return l;
 }
+
+/* --- queues -------------------------------------------------------------------------------------------------------------------- */
+
+static bool
+is_bounded(const struct admit *a)
+{
+	return a->conf->limits.queue_depth > 0 && a->ration != NULL;
+}
+
+bool
+admit_queue_enter(struct admit *a, const struct task_request *r, struct ration_place *p)
+{
+	return !is_bounded(a) || ration_queue_enter(a->ration, r->queue, 1, a->conf->limits.queue_depth, p);
+}
+
+void
+admit_queue_settle(struct admit *a, const struct task_request *r, const struct ration_place *p, bool stored)
+{
+	if (is_bounded(a))
+		ration_queue_settle(a->ration, r->queue, 1, p, stored);
+}

@@ -64,3 +64,13 @@ api_gate(void *app, struct http_request *r)
 {
 	return api_limit(api_of(app), r, 1);
 }
+
+void
+api_reply_full(struct http_request *r, const struct admit_answer *a)
+{
+	struct http_problem p = { .status = 429, .code = "queue_full", .retry_after = API_RETRY_AFTER };
+
+	p.detail = arena_printf(http_arena(r), "in the queue \"%.*s\" %lld tasks wait and %lld may", (int)a->queue.len,
+	    a->queue.ptr, (long long)a->waits, (long long)a->most);
+	http_reply_problem(r, &p);
+}

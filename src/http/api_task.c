@@ -95,6 +95,9 @@ on_admitted(void *arg, const struct admit_answer *a)
 	case ADMIT_BUSY:
 		http_reply_problem(c->r, &busy);
 		return;
+	case ADMIT_FULL:
+		api_reply_full(c->r, a);
+		return;
 	case ADMIT_INVALID:
 		c->surface->invalid(c, a);
 		return;

@@ -21,7 +21,16 @@
 #define DRAIN_LOOK (200 * CLOCK_MS)  /* at whether the database is still there */
 #define MINUTE (60 * CLOCK_SECOND)
 
-enum duty_kind { DUTY_BOOT, DUTY_PROMOTE, DUTY_REAP, DUTY_PARTITIONS, DUTY_PURGE, DUTIES, DUTY_RELEASE = DUTIES };
+enum duty_kind {
+	DUTY_BOOT,
+	DUTY_PROMOTE,
+	DUTY_REAP,
+	DUTY_PARTITIONS,
+	DUTY_PURGE,
+	DUTY_DEPTH,
+	DUTIES,
+	DUTY_RELEASE = DUTIES
+};
 
 struct duty_row {
 	const char *name;
@@ -37,6 +46,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_REAP] = { "reap", store_reap, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
 	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
 	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
+	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
 };
 
 struct duty {
@@ -310,6 +320,8 @@ keep_new(const struct keep_options *o)
 	k->magic = KEEP_MAGIC;
 	k->o = *o;
 	k->doing = -1;
+	if (!o->measure)
+		k->duties[DUTY_DEPTH].due = INT64_MAX;
 	memcpy(&k->dice, seed.b, sizeof(k->dice));
 	k->timer = loop_timer_new(o->loop, turn, k);
 	k->gone = loop_fd_new(o->loop, o->gone_pipe[0], LOOP_READ, gone_heard, k);

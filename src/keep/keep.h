@@ -5,6 +5,7 @@
  *	promote     waiting tasks that are due become ready
  *	reap        leases of silent workers, of absent ones, and expired ones become ready
  *	partitions  the coming ones are made
+ *	depth       how many tasks wait in each queue is measured, where somebody wants to know
  *	purge       expired keys of finished tasks are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to
@@ -23,6 +24,7 @@ struct keep_options {
 	struct wake *wake; /* null in tests */
 	const int *
 	    gone_pipe; /* [0] brings an int64_t inc for each dead worker; [1] takes back what a leaving keeper did not do */
+	bool measure; /* the depth of queues is wanted; the store has a ration */
 	void (*drained)(void *arg);
 	void *arg;
 };

@@ -45,11 +45,16 @@ role_keeper(const struct super_child *me)
 	struct store_options so = {
 		.conf = me->conf,
 		.wake = me->wake,
+		.ration = me->ration,
 		.node = role_node(me->conf),
 		.boot = me->boot,
 		.keeper = true,
 	};
-	struct keep_options ko = { .wake = me->wake, .gone_pipe = me->gone_pipe, .drained = keeper_drained, .arg = &k };
+	struct keep_options ko = { .wake = me->wake,
+		.measure = me->conf->limits.queue_depth > 0,
+		.gone_pipe = me->gone_pipe,
+		.drained = keeper_drained,
+		.arg = &k };
 	int code;
 
 	k.role = role_begin(me, &ops, &k);

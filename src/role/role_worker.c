@@ -65,6 +65,7 @@ role_worker(const struct super_child *me)
 		.conf = me->conf,
 		.wake = me->wake,
 		.index = me->index,
+		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
 		.launch_path = me->launch_path,
 		.drained = worker_drained,
 		.arg = &w,

@@ -21,6 +21,7 @@
 #include "conf/conf.h"
 #include "store/store.h"
 #include "sys/loop.h"
+#include "sys/ration.h"
 #include "sys/wake.h"
 
 struct run;
@@ -30,6 +31,7 @@ struct run_options {
 	const struct conf *conf;
 	struct store *store;
 	struct wake *wake;       /* null in tests */
+	struct ration *ration;   /* told what leaves the queues; null: nobody wants to know */
 	int index;               /* of the worker, for its bell */
 	const char *launch_path; /* the launcher's socket; null: no commands */
 	/* After run_drain() or run_now(), once, on a turn of its own: all is written or given back; clean: nothing was left behind. */

@@ -326,6 +326,21 @@ heads_move(struct run *r, const struct store_stepped *s)
 	}
 }
 
+/* What runs waits no more. */
+static void
+queues_leave(struct run *r, const struct store_stepped *s)
+{
+	int n, from;
+
+	if (r->o.ration == NULL)
+		return;
+	for (from = 0; from < s->ntasks; from += n) {
+		for (n = 1; from + n < s->ntasks && s->tasks[from + n].row.lane == s->tasks[from].row.lane;)
+			n++;
+		ration_queue_leave(r->o.ration, s->tasks[from].row.queue, n);
+	}
+}
+
 /* More than we could take: the others may know. */
 static void
 claim_was_full(struct run *r)
@@ -347,6 +362,7 @@ run_claim_answered(struct run *r, const struct store_stepped *s)
 {
 	stats_inc(s->ntasks > 0 ? S_CLAIMS : S_CLAIMS_EMPTY);
 	heads_move(r, s);
+	queues_leave(r, s);
 	if (s->full) {
 		claim_was_full(r);
 	} else if (r->phase == RUN_WORKING && !r->lanes.looking) {

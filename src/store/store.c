@@ -31,6 +31,7 @@ store_open(const struct store_options *o)
 	s->worker_pool = pool_new(s, "worker", o->worker ? 1 : 0);
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
 	s->submitter = submitter_new(s, s->submit_pool);
+	s->asker = asker_new(s);
 	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
 	s->health = s->submit_pool != NULL ? health_new(s) : NULL;
 	return s;
@@ -43,8 +44,10 @@ store_close(struct store **s)
 	struct store_pool **pools[] = { &(*s)->submit_pool, &(*s)->read_pool, &(*s)->worker_pool, &(*s)->keeper_pool };
 	size_t i;
 
+	asker_close((*s)->asker);
 	for (i = 0; i < ARRAY_LEN(pools); i++)
 		pool_close(*pools[i]);
+	asker_free(&(*s)->asker);
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);
 	health_free(&(*s)->health);

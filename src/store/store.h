@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "conf/conf.h"
 #include "sys/loop.h"
+#include "sys/ration.h"
 #include "sys/wake.h"
 #include "task/task.h"
 
@@ -24,6 +25,7 @@ struct store_options {
 	struct loop *loop;
 	const struct conf *conf;
 	struct wake *wake;      /* rung after commits; may be null in tests */
+	struct ration *ration;  /* told how deep queues are, by store_depth() */
 	const char *node;       /* name of this node */
 	struct id boot;         /* this start of the supervisor */
 	int submit_connections; /* 0 where the role needs none */
@@ -43,7 +45,7 @@ int64_t store_db_now(const struct store *s); /* estimate of the database's clock
 
 /* --- submit: store_submit.c ---------------------------------------------------------------------------------------------- */
 
-enum store_verdict { STORE_ACCEPTED, STORE_REPLAYED, STORE_MISMATCH, STORE_BUSY /* key in flight elsewhere */ };
+enum store_verdict { STORE_ACCEPTED, STORE_REPLAYED, STORE_MISMATCH, STORE_BUSY /* key in flight elsewhere */, STORE_UNKNOWN /* store_known() only: no such key */ };
 
 struct store_submitted {
 	enum store_status status;
@@ -65,6 +67,9 @@ struct store_submission {
 };
 /* Joins the next batch. */
 void store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg);
+
+/* The same question without storing anything: REPLAYED, MISMATCH or UNKNOWN; or FAILED.  What `in` points to need not live on. */
+void store_known(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg);
 
 /* --- read: store_read.c ----------------------------------------------------------------------------------------------------- */
 
@@ -203,6 +208,8 @@ void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void
 void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
 /* Silent workers and leases that belong to nobody. */
 void store_reap(struct store *s, store_count_fn *fn, void *arg);
+/* Measures the queues and tells the ration of this node.  next: measuring costs no more than a twentieth of the time. */
+void store_depth(struct store *s, store_count_fn *fn, void *arg);
 /* Makes the partitions of the coming days.  count: made now. */
 void store_partitions(struct store *s, store_count_fn *fn, void *arg);
 /* Expired keys of finished tasks, one small batch.  count: deleted; ask again while it is not small. */

@@ -285,8 +285,17 @@ struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* 
 /* store_verdict.c */
 void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
 void verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first);
-void verdict_ask(struct batch *b);                       /* whose are the keys of the items that are left? */
+void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
+/* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
+struct span verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a);
 void verdict_gone(struct submitter *u, struct item *it); /* nothing was stored for it: again, or given up */
+
+/* --- keys alone: store_known.c ---------------------------------------------------------------------------------------------------- */
+
+struct asker;
+struct asker *asker_new(struct store *s) MUSTCHECK;
+void asker_close(struct asker *k); /* before its pool: what waits is answered */
+void asker_free(struct asker **k); /* after it */
 
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
@@ -416,6 +425,7 @@ struct store {
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;
+	struct asker *asker;
 	struct store_worker *worker;
 };
 

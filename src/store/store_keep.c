@@ -12,6 +12,8 @@
 #define KEEP_MAGIC 0x5c0a4ee9U
 #define PARTITION_DAYS 9
 #define PURGE_BATCH 1000
+#define DEPTH_REST CLOCK_SECOND    /* between two measurements, at least, and ... */
+#define DEPTH_SHARE 20             /* ... so many times what the last one took */
 #define SETTLE (10 * CLOCK_SECOND) /* after a connection is made, before silence means death */
 #define FOREVER (INT64_C(100) * 365 * 86400 * CLOCK_SECOND)
 
@@ -23,6 +25,8 @@ struct duty {
 	int64_t count;
 	int32_t *incs; /* to release, one after the other */
 	int nincs, at;
+	struct ration_measure *measure;
+	int64_t begun_at; /* clock_now() */
 };
 
 static void on_released(struct request *r);
@@ -44,6 +48,7 @@ duty_answer(struct duty *d, const struct request *r, int64_t next)
 {
 	d->fn(d->arg, r->status, d->count, next);
 	mem_free(&d->incs);
+	mem_free(&d->measure);
 	d->magic = 0;
 	mem_free(&d);
 }
@@ -189,6 +194,40 @@ store_reap(struct store *s, store_count_fn *fn, void *arg)
 	    clock_now() - s->connected_at < (SETTLE < s->o.conf->work.lease ? SETTLE : s->o.conf->work.lease))
 		silence = FOREVER; /* others may be on their way back, as we were */
 	stmt_int8(request_stmt(r, SQL_WORKER_SILENT), silence);
+	request_send(keep_pool(s), r);
+}
+
+/* --- depth of the queues ------------------------------------------------------------------------------------------------- */
+
+static void
+on_depth(struct request *r)
+{
+	struct duty *d = r->arg;
+	struct ration *ration = d->store->o.ration;
+	int64_t took = clock_now() - d->begun_at, rest = took * DEPTH_SHARE;
+	int row;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK) {
+		for (row = 0; row < PQntuples(r->results[0]); row++)
+			ration_measure_found(ration, d->measure, col_span(r->results[0], row, SQL_DEPTH_QUEUE),
+			    col_int(r->results[0], row, SQL_DEPTH_WAITS));
+		ration_measure_end(ration, d->measure);
+	}
+	duty_answer(d, r, rest > DEPTH_REST ? rest : DEPTH_REST);
+	request_free(&r);
+}
+
+void
+store_depth(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct duty *d = duty_new(s, fn, arg);
+	struct request *r = read_request(s, on_depth, d);
+
+	d->measure = mem_zalloc(sizeof(*d->measure));
+	d->begun_at = clock_now();
+	ration_measure_begin(s->o.ration, d->measure);
+	stmt_int8(request_stmt(r, SQL_DEPTH), s->o.conf->limits.queue_depth);
 	request_send(keep_pool(s), r);
 }
 

@@ -98,26 +98,32 @@ verdict_ask(struct batch *b)
 	request_send_first(b->owner->pool, r);
 }
 
+struct span
+verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a)
+{
+	struct span fp = col_span(res, row, SQL_IDEM_READ_FP);
+
+	ASSERT(fp.len == DIGEST_LEN);
+	a->status = STORE_OK;
+	row_read(res, row, SQL_IDEM_READ_LANE, &a->row);
+	a->row.id = col_id(res, row, SQL_IDEM_READ_ID);
+	a->row.state = a->row.run_at > a->row.created_at ? TASK_WAITING : TASK_READY;
+	a->row.updated_at = a->row.created_at;
+	a->surface = (enum task_surface)col_int(res, row, SQL_IDEM_READ_SURFACE);
+	a->version = (int)col_int(res, row, SQL_IDEM_READ_VERSION);
+	a->expires_at = col_time(res, row, SQL_IDEM_READ_EXPIRES_AT);
+	a->verdict = digest_eq((const uint8_t *)fp.ptr, mine, DIGEST_LEN) ? STORE_REPLAYED : STORE_MISMATCH;
+	return fp;
+}
+
 static void
 known_key(struct item *it, const PGresult *res, int row)
 {
 	struct store_submitted a = { .status = STORE_OK };
-	struct span fp = col_span(res, row, SQL_IDEM_READ_FP);
+	struct span fp = verdict_read(res, row, it->fp, &a);
 
-	ASSERT(fp.len == DIGEST_LEN);
-	row_read(res, row, SQL_IDEM_READ_LANE, &a.row);
-	a.row.id = col_id(res, row, SQL_IDEM_READ_ID);
-	a.row.state = a.row.run_at > a.row.created_at ? TASK_WAITING : TASK_READY;
-	a.row.updated_at = a.row.created_at;
-	a.surface = (enum task_surface)col_int(res, row, SQL_IDEM_READ_SURFACE);
-	a.version = (int)col_int(res, row, SQL_IDEM_READ_VERSION);
-	a.expires_at = col_time(res, row, SQL_IDEM_READ_EXPIRES_AT);
 	if (id_eq(&a.row.id, &it->id))
 		a.verdict = STORE_ACCEPTED; /* a first try of mine committed and its answer was lost */
-	else if (digest_eq((const uint8_t *)fp.ptr, it->fp, DIGEST_LEN))
-		a.verdict = STORE_REPLAYED;
-	else
-		a.verdict = STORE_MISMATCH;
 	verdict_twins(it, (const uint8_t *)fp.ptr, &a);
 	item_answer(it, &a);
 	item_free(it);

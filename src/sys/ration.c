@@ -22,6 +22,7 @@ struct entry {
 struct ration {
 	struct entry takers[RATION_TAKERS];
 	struct entry queues[RATION_QUEUES];
+	_Atomic unsigned round; /* measurements begun */
 };
 
 struct ration *
@@ -81,17 +82,30 @@ ration_take(struct ration *r, struct span taker, const struct ration_rate *rate,
 /* --- queues ------------------------------------------------------------------------------------------------------------------- */
 
 bool
-ration_queue_enter(struct ration *r, struct span queue, int n, int64_t most, int64_t *waits_r)
+ration_queue_enter(struct ration *r, struct span queue, int n, int64_t most, struct ration_place *p)
 {
 	struct entry *e = entry_of(r->queues, RATION_QUEUES, queue);
-	int64_t waits = atomic_load(&e->value);
 
+	p->waits = atomic_load(&e->value);
 	do {
-		*waits_r = waits;
-		if (waits + n > most)
+		if (p->waits + n > most)
 			return false;
-	} while (!atomic_compare_exchange_weak(&e->value, &waits, waits + n));
+	} while (!atomic_compare_exchange_weak(&e->value, &p->waits, p->waits + n));
+	p->round = atomic_load(&r->round);
 	return true;
+}
+
+/* A measurement that began meanwhile takes away what it believed and did not find: these, most likely.  If it did find them they count
+ * twice until the next one, which errs on the side of the limit. */
+void
+ration_queue_settle(struct ration *r, struct span queue, int n, const struct ration_place *p, bool stored)
+{
+	bool measured = atomic_load(&r->round) != p->round;
+
+	if (stored && measured)
+		atomic_fetch_add(&entry_of(r->queues, RATION_QUEUES, queue)->value, n);
+	else if (!stored && !measured)
+		ration_queue_leave(r, queue, n);
 }
 
 /* Never below nothing: tasks that another node stored, or that were due, may run before they were ever measured here. */
@@ -106,10 +120,11 @@ ration_queue_leave(struct ration *r, struct span queue, int n)
 }
 
 void
-ration_measure_begin(const struct ration *r, struct ration_measure *m)
+ration_measure_begin(struct ration *r, struct ration_measure *m)
 {
 	size_t i;
 
+	atomic_fetch_add(&r->round, 1);
 	for (i = 0; i < RATION_QUEUES; i++) {
 		m->believed[i] = atomic_load(&r->queues[i].value);
 		m->found[i] = 0;

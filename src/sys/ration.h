@@ -36,9 +36,15 @@ struct ration_share ration_take(
 
 /* --- queues --------------------------------------------------------------------------------------------------------------- */
 
-/* n more will wait in the queue: false, and nothing is counted, when that were more than `most`.  *waits_r: what waits now. */
-bool ration_queue_enter(struct ration *r, struct span queue, int n, int64_t most, int64_t *waits_r) MUSTCHECK;
-void ration_queue_leave(struct ration *r, struct span queue, int n); /* they were not stored after all, or run now */
+/* n more will wait in the queue, if that is not more than `most`: false, and nothing is counted, when it is. */
+struct ration_place {
+	int64_t waits;  /* when it was asked */
+	unsigned round; /* measurements begun */
+};
+bool ration_queue_enter(struct ration *r, struct span queue, int n, int64_t most, struct ration_place *p_r) MUSTCHECK;
+/* Whether they were stored is known: a measurement that began in between has not seen them. */
+void ration_queue_settle(struct ration *r, struct span queue, int n, const struct ration_place *p, bool stored);
+void ration_queue_leave(struct ration *r, struct span queue, int n); /* they run now */
 
 /* A measurement replaces what was believed at its begin; what happens while it is made stays counted.  Queues that are not named in it
  * are empty. */
@@ -46,7 +52,7 @@ struct ration_measure {
 	int64_t believed[RATION_QUEUES];
 	int64_t found[RATION_QUEUES];
 };
-void ration_measure_begin(const struct ration *r, struct ration_measure *m);
+void ration_measure_begin(struct ration *r, struct ration_measure *m);
 void ration_measure_found(struct ration *r, struct ration_measure *m, struct span queue, int64_t waits);
 void ration_measure_end(struct ration *r, const struct ration_measure *m);
 

@@ -91,24 +91,43 @@ static void
 test_queues(void)
 {
 	struct ration *r = ration_new();
-	static struct ration_measure m;
-	int64_t waits = -1;
+	struct ration_place p = { .waits = -1 };
 
-	ok(ration_queue_enter(r, alice, 8, 10, &waits) && waits == 0, "8 of 10");
-	ok(!ration_queue_enter(r, alice, 3, 10, &waits) && waits == 8, "not 3 more");
-	ok(ration_queue_enter(r, alice, 2, 10, &waits), "but 2");
-	ok(ration_queue_enter(r, bob, 10, 10, &waits), "another queue has its own");
+	ok(ration_queue_enter(r, alice, 8, 10, &p) && p.waits == 0, "8 of 10");
+	ration_queue_settle(r, alice, 8, &p, true);
+	ok(!ration_queue_enter(r, alice, 3, 10, &p) && p.waits == 8, "not 3 more");
+	ok(ration_queue_enter(r, alice, 2, 10, &p), "but 2");
+	ration_queue_settle(r, alice, 2, &p, false);
+	ok(ration_queue_enter(r, alice, 2, 10, &p) && p.waits == 8, "and again, when those were not stored");
+	ok(ration_queue_enter(r, bob, 10, 10, &p), "another queue has its own");
 	ration_queue_leave(r, alice, 4);
-	ok(ration_queue_enter(r, alice, 4, 10, &waits) && waits == 6, "room again after 4 left");
+	ok(ration_queue_enter(r, alice, 4, 10, &p) && p.waits == 6, "room again after 4 left");
+	ration_queue_leave(r, alice, 100);
+	ok(ration_queue_enter(r, alice, 10, 10, &p) && p.waits == 0, "never below nothing");
+}
+
+static void
+test_measure(void)
+{
+	struct ration *r = ration_new();
+	static struct ration_measure m;
+	struct ration_place p, q, now;
+
+	MUST(ration_queue_enter(r, alice, 10, 100, &p) && ration_queue_enter(r, bob, 10, 100, &q));
 	ration_measure_begin(r, &m);
 	ration_queue_leave(r, alice, 1);
 	ration_measure_found(r, &m, alice, 5);
 	ration_measure_end(r, &m);
-	ok(!ration_queue_enter(r, alice, 7, 10, &waits) && waits == 4,
-	    "5 were measured and one has left since the measurement began");
-	ok(ration_queue_enter(r, bob, 10, 10, &waits) && waits == 0, "a queue that is not named is empty");
-	ration_queue_leave(r, alice, 100);
-	ok(ration_queue_enter(r, alice, 10, 10, &waits) && waits == 0, "never below nothing");
+	ok(ration_queue_enter(r, alice, 1, 100, &now) && now.waits == 4,
+	    "5 were found, and one has left since the measurement began");
+	ration_queue_settle(r, alice, 10, &p, true);
+	ok(ration_queue_enter(r, alice, 1, 100, &now) && now.waits == 15,
+	    "what was in flight then counts once it is stored");
+	ration_queue_settle(r, bob, 10, &q, false);
+	ok(ration_queue_enter(r, bob, 1, 100, &now) && now.waits == 0, "and not when it is not");
+	ration_measure_begin(r, &m);
+	ration_measure_end(r, &m);
+	ok(ration_queue_enter(r, alice, 1, 100, &now) && now.waits == 0, "a queue that is not named is empty");
 }
 
 static void
@@ -133,6 +152,7 @@ main(void)
 	test_many();
 	test_processes();
 	test_queues();
+	test_measure();
 	test_full_tables();
 	return done();
 }

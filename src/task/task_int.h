@@ -51,10 +51,12 @@ void json_scan_free(struct json_scan *s);
 /* task_json_text.c: strings of the text.  A cursor runs over the bytes between the quotes. */
 uint32_t json_char(const unsigned char **at);  /* the next code point, escapes undone; a lone surrogate as itself */
 size_t json_char_put(uint32_t c, char out[4]); /* as UTF-8; a surrogate by the same scheme */
-struct span json_raw(const struct json_scan *s, uint32_t token);   /* of a string: between the quotes */
-struct span json_whole(const struct json_scan *s, uint32_t token); /* of a string: with them */
+struct span json_raw(const struct json_scan *s, uint32_t token);                /* of a string: between the quotes */
+struct span json_whole(const struct json_scan *s, uint32_t token);              /* of a string: with them */
 bool json_text_is(const struct json_scan *s, uint32_t token, const char *text); /* ASCII text; escapes undone */
-int json_text_cmp(const struct json_scan *s, uint32_t a, uint32_t b); /* by bytes, escapes undone */
+int json_text_cmp(const struct json_scan *s, uint32_t a, uint32_t b);           /* by bytes, escapes undone */
+int json_texts_cmp(const struct json_scan *sa, uint32_t a, const struct json_scan *sb, uint32_t b); /* of two texts */
+size_t json_text_chars(const struct json_scan *s, uint32_t token); /* code points, escapes undone */
 /* Escapes undone; copied into the arena only where there were any. */
 struct span json_text(const struct json_scan *s, uint32_t token, struct arena *arena);
 /* Links the names of a whole object.  0, or the token of a name that was there before. */
@@ -64,16 +66,32 @@ uint32_t json_names_link(struct json_scan *s, uint32_t object, uint32_t count);
 void json_canon(struct buf *b, const struct json_scan *s, uint32_t token);
 void json_canon_text(struct buf *b, struct span text); /* a string that is UTF-8 already */
 
+/* task_json_value.c: what values mean, whatever text they stand in. */
+struct json_decimal {
+	const char *first, *last; /* digits that are not 0, a point may be between them; null: the number is 0 */
+	int64_t high, low;        /* their powers of ten */
+	bool negative;
+};
+struct json_decimal json_decimal(struct span number); /* exact while its exponent is below 10^15 */
+int json_decimal_cmp(const struct json_decimal *a, const struct json_decimal *b);
+bool json_decimal_is_integer(const struct json_decimal *d);                                 /* 1.0 is one */
+bool json_decimal_is_multiple(const struct json_decimal *d, const struct json_decimal *of); /* `of`: > 0, 18 digits */
+int json_decimal_digits(const struct json_decimal *d); /* from the first to the last; of one with a small exponent */
+/* One order of all values: equal when they mean the same. */
+int json_value_cmp(const struct json_scan *sa, uint32_t a, const struct json_scan *sb, uint32_t b);
+
 /* task_json_problem.c */
 void problem_set(struct task_problem *p, const char *code, size_t offset, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Each appends one step to the pointer, escaped. */
 void problem_point_name(struct task_problem *p, const struct json_scan *s, uint32_t name);
 void problem_point_text(struct task_problem *p, const char *name);
 void problem_point_index(struct task_problem *p, uint32_t index);
+/* Appends all steps from the document to the value `token`. */
+void problem_point_token(struct task_problem *p, const struct json_scan *s, uint32_t token);
 
 /* task_request_compat.c */
-bool request_read_compat(const struct json_scan *s, struct arena *arena, struct task_request *r, struct task_problem *p)
-    MUSTCHECK;
+bool request_read_compat(
+    const struct json_scan *s, struct arena *arena, struct task_request *r, struct task_problem *p) MUSTCHECK;
 /* Turns a problem of the scanner into the surface's words: one for a body that is absent, one for all that is not JSON;
  * ours goes into the ctx. */
 void problem_compat(struct task_problem *p, bool empty);

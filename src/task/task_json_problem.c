@@ -73,3 +73,24 @@ problem_point_index(struct task_problem *p, uint32_t index)
 	snprintf(text, sizeof(text), "%u", index);
 	problem_point_text(p, text);
 }
+
+void
+problem_point_token(struct task_problem *p, const struct json_scan *s, uint32_t token)
+{
+	uint32_t at = 0;
+
+	while (at < token) {
+		bool object = s->tokens[at].type == JSON_OBJECT;
+		uint32_t child = at + 1, index = 0;
+
+		while (s->tokens[child + object].next <= token) {
+			child = s->tokens[child + object].next;
+			index++;
+		}
+		if (object)
+			problem_point_name(p, s, child);
+		else
+			problem_point_index(p, index);
+		at = child + object;
+	}
+}

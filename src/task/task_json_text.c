@@ -154,15 +154,33 @@ cmp_escaped(struct span a, struct span b)
 }
 
 int
-json_text_cmp(const struct json_scan *s, uint32_t a, uint32_t b)
+json_texts_cmp(const struct json_scan *sa, uint32_t a, const struct json_scan *sb, uint32_t b)
 {
-	struct span ta = json_raw(s, a), tb = json_raw(s, b);
+	struct span ta = json_raw(sa, a), tb = json_raw(sb, b);
 	int order;
 
-	if ((s->tokens[a].flags | s->tokens[b].flags) & JSON_ESCAPED)
+	if ((sa->tokens[a].flags | sb->tokens[b].flags) & JSON_ESCAPED)
 		return cmp_escaped(ta, tb);
 	order = memcmp(ta.ptr, tb.ptr, ta.len < tb.len ? ta.len : tb.len);
 	return order != 0 ? order : (ta.len > tb.len) - (ta.len < tb.len);
+}
+
+int
+json_text_cmp(const struct json_scan *s, uint32_t a, uint32_t b)
+{
+	return json_texts_cmp(s, a, s, b);
+}
+
+size_t
+json_text_chars(const struct json_scan *s, uint32_t token)
+{
+	struct span raw = json_raw(s, token);
+	const unsigned char *p = (const unsigned char *)raw.ptr, *end = p + raw.len;
+	size_t n = 0;
+
+	for (; p < end; n++)
+		(void)json_char(&p);
+	return n;
 }
 
 struct span

@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "super/super.h"
 #include "sys/proc.h"
+#include "task/task_schema.h"
 
 enum verb {
 	VERB_RUN,
@@ -308,6 +309,7 @@ main(int argc, char **argv)
 	if (code >= 0)
 		return finish_output(code);
 	conf_judge_conninfo(store_conninfo_good);
+	conf_read_schemas(task_schema_new, task_schema_free);
 	code = find_conf(&cmd);
 	if (code != 0)
 		return code;

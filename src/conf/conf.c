@@ -17,6 +17,7 @@ conf_free(struct conf **c)
 			memcpy(&array, (char *)*c + conf_sections[i].offset, sizeof(array));
 			mem_free(&array);
 		}
+	conf_schema_free((*c)->origin);
 	arena_free(&(*c)->origin->arena);
 	buf_free(&(*c)->origin->said);
 	mem_free(&(*c)->origin);

@@ -23,6 +23,12 @@ enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CO
 /* Who can judge postgres.conninfo lives on a higher floor: said once, before the first conf_load(). */
 void conf_judge_conninfo(bool (*good)(const char *conninfo));
 
+/* Who can read a payload schema lives there too: the text of the file handler.schema names, or null and why.  Unsaid, as in programs
+ * that run no tasks, the files are not looked at. */
+struct task_schema;
+void conf_read_schemas(
+    struct task_schema *(*make)(struct span text, struct buf *why), void (*drop)(struct task_schema **s));
+
 /* Reads and checks a file and all it includes.  Null when anything is wrong: then `errors` holds a line each, "file:line: what is
  * wrong, what was expected".  Path null: the defaults alone. */
 struct conf *conf_load(const char *path, struct buf *errors) MUSTCHECK;
@@ -32,5 +38,7 @@ void conf_sample(FILE *f);                      /* etc/taskq.conf: every option,
 /* Copies what may only change at a restart from `old` into `fresh` and appends a line for each difference to `notes`. */
 void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
 const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */
+/* What its payloads must fit, as it was when the configuration was read; null: anything. */
+const struct task_schema *conf_handler_schema(const struct conf *c, const struct conf_handler *h);
 
 #endif

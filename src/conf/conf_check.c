@@ -176,6 +176,16 @@ check_foreign(const struct check *k, const struct conf_handler *h, const char *n
 }
 
 static void
+check_schema(const struct check *k, const struct conf_handler *h)
+{
+	struct buf why = { 0 };
+
+	if (h->schema[0] != '\0' && !conf_schema_read(k->conf->origin, h->schema, &why))
+		complain(k, CONF_SECTION_handler, h->title, "schema", buf_cstr(&why));
+	buf_free(&why);
+}
+
+static void
 check_handler(const struct check *k, const struct conf_handler *h)
 {
 	static const char *const exec_only[] = { "command", "user", "directory", "environment", "limit_memory",
@@ -187,6 +197,7 @@ check_handler(const struct check *k, const struct conf_handler *h)
 	if (h->retry_base > h->retry_cap)
 		complain(
 		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
+	check_schema(k, h);
 	if (h->kind == CONF_HANDLER_BUILTIN) {
 		for (size_t i = 0; i < ARRAY_LEN(exec_only); i++)
 			check_foreign(k, h, exec_only[i], "exec");

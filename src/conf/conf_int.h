@@ -122,8 +122,10 @@ struct conf_said {
 };
 
 struct conf_origin {
-	struct arena *arena; /* all texts of the configuration */
-	struct buf said;     /* struct conf_said */
+	struct arena *arena;                   /* all texts of the configuration */
+	struct buf said;                       /* struct conf_said */
+	struct buf schemas;                    /* struct schema of conf_schema.c */
+	const struct task_schema **by_handler; /* in the order of the handlers; null: none has one */
 };
 
 void conf_origin_say(struct conf_origin *g, const struct conf_said *s);
@@ -203,5 +205,11 @@ const char *const *conf_eval_texts(struct conf_eval *e, const struct conf_item *
 /* Checks what is in force now, with each problem at the line that said it. */
 void conf_check_plain(const struct conf *c, struct conf_problems *p); /* all but the titled sections */
 void conf_check_titled(const struct conf *c, enum conf_section_id section, int index, struct conf_problems *p);
+
+/* --- conf_schema.c ---------------------------------------------------------------------------------------------------- */
+
+bool conf_schema_read(struct conf_origin *g, const char *path, struct buf *why) MUSTCHECK; /* each file once */
+void conf_schema_settle(struct conf *c); /* the handlers are in their order */
+void conf_schema_free(struct conf_origin *g);
 
 #endif

@@ -343,6 +343,8 @@ conf_load(const char *path, struct buf *errors)
 	check_all(&l);
 	if (conf_problems_count(&l.problems) > 0)
 		conf_free(&l.conf);
+	else
+		conf_schema_settle(l.conf);
 	conf_problems_flush(&l.problems, errors);
 	return l.conf;
 }

@@ -197,7 +197,7 @@ set_text(const struct conf_option *o, const char **where, const char *text, stru
 {
 	char *secret;
 
-	if (o->type == CONF_PATH && text[0] != '/') {
+	if (o->type == CONF_PATH && text[0] != '/' && (text[0] != '\0' || o->value[0] != '\0')) {
 		buf_printf(why, "\"%s\" is not an absolute path, expected one that begins with \"/\"", text);
 		return false;
 	}

@@ -124,6 +124,14 @@ settle_queue(struct admission *a, const struct store_submitted *s)
 }
 
 static void
+answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
+{
+	struct admit_answer answer = { .verdict = ADMIT_INVALID, .problem = &c->problem, .bad_key = c->bad_key };
+
+	fn(arg, &answer);
+}
+
+static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
 	struct admission *a = arg;
@@ -134,6 +142,10 @@ on_submitted(void *arg, const struct store_submitted *s)
 	settle_queue(a, s);
 	if (s->status != STORE_OK) {
 		answer_later(a, s);
+		return;
+	}
+	if (s->verdict == STORE_UNKNOWN && a->checked.misfit) {
+		answer_invalid(&a->checked, a->fn, a->arg);
 		return;
 	}
 	if (s->verdict == STORE_UNKNOWN) {
@@ -148,14 +160,6 @@ on_submitted(void *arg, const struct store_submitted *s)
 	}
 	answer.verdict = s->verdict == STORE_MISMATCH ? ADMIT_CONFLICT : ADMIT_BUSY;
 	a->fn(a->arg, &answer);
-}
-
-static void
-answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
-{
-	struct admit_answer answer = { .verdict = ADMIT_INVALID, .problem = &c->problem, .bad_key = c->bad_key };
-
-	fn(arg, &answer);
 }
 
 struct admission *
@@ -174,6 +178,7 @@ admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, 
 		answer_invalid(&a->checked, fn, arg);
 		return NULL;
 	}
+	a->checked.misfit = !admit_schema(admit, r, &a->checked);
 	a->in = (struct store_submission){
 		.request = &a->checked.request,
 		.surface = r->surface,
@@ -199,7 +204,7 @@ admission_send(struct admission *a, int64_t deadline)
 		deadline = patience;
 	a->in.deadline = deadline;
 	a->admit->waiting++;
-	a->entered = admit_queue_enter(a->admit, a->in.request, &a->place);
+	a->entered = !a->checked.misfit && admit_queue_enter(a->admit, a->in.request, &a->place);
 	if (a->entered)
 		store_submit(a->admit->store, &a->in, on_submitted, a);
 	else

@@ -71,7 +71,8 @@ struct admit_limited admit_limit_take(struct admit *a, struct span tenant, int n
 
 /* --- admit.c ---------------------------------------------------------------------------------------------------------------- */
 
-/* What `r` points to is borrowed until the callback, `r` itself is not.  INVALID is said before this returns. */
+/* What `r` points to is borrowed until the callback, `r` itself is not.  What is INVALID in itself is said
+ * before this returns; what only does not fit its schema when the store has said that the key is new. */
 void admit_submit(struct admit *a, const struct admit_request *r, admit_fn *fn, void *arg);
 
 #endif

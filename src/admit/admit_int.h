@@ -21,6 +21,7 @@ struct admit_checked {
 	struct span key; /* in key_text */
 	struct task_problem problem;
 	bool bad_key; /* the problem is about the key */
+	bool misfit;  /* the problem is a payload that does not fit: admission_send() asks store_known() */
 };
 
 /* admit_check.c: key first, then the body.  False: the problem is set. */
@@ -36,5 +37,9 @@ struct admission;
 struct admission *admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg) MUSTCHECK;
 struct span admission_key(const struct admission *a);
 void admission_send(struct admission *a, int64_t deadline);
+
+/* admit_schema.c: for what admit_check() found good: does the payload fit the schema of its handler?  If not, the problem is set, but the
+ * store has the first word: the repetition of what was accepted before the schema came gets its first answer. */
+bool admit_schema(const struct admit *admit, const struct admit_request *r, struct admit_checked *c) MUSTCHECK;
 
 #endif

@@ -48,20 +48,43 @@ refuse_one(struct http_request *r, const struct api_compat_error *e)
 	api_compat_refuse(r, &b);
 }
 
-/* The only pointers of this surface are those of its three fields; broken JSON has the place of its byte instead. */
+/* One step of a JSON Pointer as one of a loc.  Digits are an index: a name of digits looks the same. */
+static void
+put_step(struct buf *b, struct span step)
+{
+	struct buf name = { 0 };
+
+	buf_putc(b, ',');
+	if (step.len > 0 && strspn(step.ptr, "0123456789") >= step.len && (step.len == 1 || step.ptr[0] != '0')) {
+		buf_putspan(b, step);
+		return;
+	}
+	for (size_t i = 0; i < step.len; i++)
+		if (step.ptr[i] == '~' && i + 1 < step.len)
+			buf_putc(&name, step.ptr[++i] == '0' ? '~' : '/');
+		else
+			buf_putc(&name, step.ptr[i]);
+	buf_json_string(b, buf_span(&name));
+	buf_free(&name);
+}
+
+/* The way of the pointer; broken JSON has the place of its byte instead. */
 static const char *
 loc_of(struct http_request *r, const struct task_problem *p)
 {
-	struct buf quoted = { 0 };
-	const char *loc;
+	struct buf steps = { 0 };
+	const char *loc, *at = p->pointer;
 
 	if (strcmp(p->compat_type, "json_invalid") == 0)
 		return arena_printf(http_arena(r), ",%zu", p->offset);
-	if (p->pointer[0] == '\0')
-		return "";
-	buf_json_string(&quoted, span_of(p->pointer + 1));
-	loc = arena_printf(http_arena(r), ",%s", buf_cstr(&quoted));
-	buf_free(&quoted);
+	while (*at == '/') {
+		size_t len = strcspn(++at, "/");
+
+		put_step(&steps, (struct span){ at, len });
+		at += len;
+	}
+	loc = arena_spandup(http_arena(r), buf_span(&steps));
+	buf_free(&steps);
 	return loc;
 }
 

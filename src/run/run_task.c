@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "task/task_schema.h"
+
 #include "run/run_int.h"
 
 #define KILL_PATIENCE (10 * CLOCK_SECOND) /* a launcher that does not report a killed run for so long is given up */
@@ -349,6 +351,19 @@ task_bury_unknown(struct run_task *t)
 	run_task_move(t, RUN_ENDED);
 }
 
+/* It came by another way than this node's admission, or before the schema did.  Trying again would not make it fit. */
+static void
+task_bury_misfit(struct run_task *t, const struct task_problem *p)
+{
+	char message[sizeof(p->pointer) + sizeof(p->detail) + 64];
+
+	snprintf(
+	    message, sizeof(message), "payload does not fit the schema of its handler: %s: %s", p->pointer, p->detail);
+	task_bury(t, TASK_NON_RETRYABLE, "INVALID_PAYLOAD", message);
+	t->verdict = run_outcome_decide(&t->history, &t->exec.end, 0);
+	run_task_move(t, RUN_ENDED);
+}
+
 /* It was alone each time that its worker was lost: it does not get another one. */
 static void
 task_bury_poison(struct run_task *t)
@@ -365,9 +380,18 @@ void
 run_task_claimed(struct run *r, const struct store_claimed *c)
 {
 	struct run_task *t = task_new(r, c);
+	const struct task_schema *schema;
+	struct task_problem problem;
 
-	if (t->handler < 0)
+	if (t->handler < 0) {
 		task_bury_unknown(t);
-	else if (t->history.crashes >= t->history.crash_max)
+		return;
+	}
+	if (t->history.crashes >= t->history.crash_max) {
 		task_bury_poison(t);
+		return;
+	}
+	schema = conf_handler_schema(r->conf, &r->conf->handlers[t->handler]);
+	if (schema != NULL && !task_schema_check(schema, t->row.payload, &problem))
+		task_bury_misfit(t, &problem);
 }

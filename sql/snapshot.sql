@@ -264,16 +264,16 @@ CREATE TABLE taskq.uniq (
     digest uuid NOT NULL,
     bucket smallint NOT NULL,
     id uuid NOT NULL,
-    span smallint NOT NULL,
+    hold smallint NOT NULL,
     until timestamp with time zone,
-    CONSTRAINT uniq_span CHECK ((span = ANY (ARRAY[1, 2, 3]))),
-    CONSTRAINT uniq_until CHECK (((span = 3) = (until IS NOT NULL)))
+    CONSTRAINT uniq_hold CHECK ((hold = ANY (ARRAY[1, 2, 3]))),
+    CONSTRAINT uniq_until CHECK (((hold = 3) = (until IS NOT NULL)))
 )
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
 
-COMMENT ON TABLE taskq.uniq IS 'one row per unique key: the task that holds it; a holder whose span is over is replaced';
+COMMENT ON TABLE taskq.uniq IS 'one row per unique name: the task that took it last; whether it still holds it follows from where that task is';
 
-COMMENT ON COLUMN taskq.uniq.span IS '1 until it starts, 2 until it is final, 3 until a time';
+COMMENT ON COLUMN taskq.uniq.hold IS '1 until it starts, 2 until it is final, 3 until a time';
 
 CREATE TABLE taskq.waiting (
     id uuid NOT NULL,

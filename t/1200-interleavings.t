@@ -185,6 +185,70 @@ is((grep { /deadlock/ } keys %{ $run->{errors} }), 0, 'and they never wait for e
 my $one_cte = $run->mutated({ submit => ['on conflict do nothing', ''] }, sub { [$run->all(@meeting, check => $keys)] });
 is(@$one_cte, 0, 'a batch that meets a known key without ON CONFLICT fails whole, and stores nothing by halves');
 
+# --- unique names: one task that holds it, whatever meets -----------------------------------------------------------------------
+
+# Task n wants the name under a key of its own.
+sub unique {
+	my ($n, $hold) = @_;
+	my $name = "md5('name')::uuid, 1";
+	return [[['unique_lock', $name, id($n)], ['submit_unique', $name, $hold, 'null', "md5('key $n')::uuid", 1, "sha256('x')", id($n), 1, 0, 5,
+		'null', 'null', 'false', 'null', "'{}'", 1, 1, '86400000000', 1]]];
+}
+sub holder { my ($n, $hold) = @_; return "delete from taskq.idem; delete from taskq.uniq; insert into taskq.uniq values (md5('name')::uuid, 1, @{[id($n)]}, $hold, null)" }
+my $wanted = "select taskq.pos(t.id) n from taskq.task t where t.id >= @{[id(6)]}";
+# Exactly so many of those that asked are stored, with their keys; the last of them has the name.
+sub stored_names {
+	my ($n) = @_;
+	return "select format('%s stored, %s keys, %s has the name', (select count(*) from ($wanted) w), (select count(*) from taskq.idem),
+			(select taskq.pos(u.id) from taskq.uniq u))
+		where (select count(*) from ($wanted) w) <> $n or (select count(*) from taskq.idem) <> $n
+		or ($n = 1 and not exists (select from taskq.uniq u where taskq.pos(u.id) in ($wanted)))";
+}
+my $at_most_one = "select format('%s queued', count(*)) from taskq.task t join taskq.ready r on t.id between r.lo and r.hi
+	where taskq.pos(t.id) in (4, 6, 7) having count(*) > 1";
+sub names {
+	my ($name, $check, $setup, @operations) = @_;
+	my @violations = $run->all($setup, \@operations, most => 40, check => $check);
+	is(scalar @violations, 0, $name) or diag(join "\n", @violations[0 .. (@violations > 5 ? 4 : $#violations)]);
+	return;
+}
+sub names_seen {
+	my ($rule, $mutations, $check, $setup, @operations) = @_;
+	my $violations = $run->mutated($mutations, sub { [$run->all($setup, \@operations, check => $check, first => 1)] });
+	ok(@$violations, "without it a violation shows: $rule");
+	return;
+}
+my @two = (unique(6, 2), unique(7, 2));
+my $new = "$leased; delete from taskq.idem; delete from taskq.uniq";
+my $live = "$leased; " . holder(0, 2);
+my $queued = "$leased; " . holder(4, 1);
+my $over = "$leased; " . holder(0, 2) . "; insert into taskq.done values (@{[id(0)]}, 1, 100, 1, 1, 1, 1, 0, now(), null)";
+my @purge = [[['purge_names', "'00000000-0000-0000-0000-000000000000'", 10]]];
+names('two want a new name', stored_names(1), $new, @two);
+names('two want the name of a task that has ended', stored_names(1), $over, @two);
+names('while the holder ends', "select 'both' where (select count(*) from ($wanted) w) > 1", $live, @two, finish(0, 0));
+names('while the holder goes from place to place', stored_names(0), $live, unique(6, 2), $_) for retry(0), release(), giveback(0), finish(0, 1);
+names('while the holder is promoted', stored_names(0), "$moved; " . holder(2, 2), unique(6, 2), promote());
+names('while the queued holder starts', $at_most_one, $queued, unique(6, 1), unique(7, 1), claim(8, 300, 1));
+names('while the neighbour of the queued holder is cancelled', stored_names(0), $queued, unique(6, 1), cancel(5));
+names('while the name is purged', stored_names(1), $over, @two, @purge);
+names('while a name is purged that somebody has', stored_names(0), $live, unique(6, 2), @purge);
+names('a dead letter lets go for good', stored_names(1), "$moved; " . holder(3, 2), unique(6, 2), revive(3));
+
+my $unlocked = { unique_lock => ['do update set id = excluded.id where false', 'do nothing'] };
+names_seen('the row of the name is locked first', $unlocked, stored_names(1), $over, @two);
+names_seen('and so while the holder starts', $unlocked, $at_most_one, $queued, unique(6, 1), unique(7, 1), claim(8, 300, 1));
+names_seen('the holder is asked', { submit_unique => ['where not exists \(select from h\)', ''] }, stored_names(0), $live, unique(6, 2), retry(0));
+names_seen('a task in a retry is live', { submit_unique => ['f.why in \(2, 4\)', 'f.why > 0'] }, stored_names(0), $live, unique(6, 2), retry(0));
+names_seen('a letter that was revived has let go', { submit_unique => ['where x.id = u.id\).*?f.why in \(2, 4\)\)', 'where x.id = u.id and x.resolution is null)'] },
+    stored_names(1), "$moved; " . holder(3, 2), unique(6, 2), revive(3));
+# A purge that waits for the lock sees by the id that somebody took the name meanwhile.
+my $waiting = ['for update skip locked', 'for update'];
+is(scalar @{ $run->mutated({ purge_names => $waiting }, sub { [$run->all($over, [@two, @purge], check => stored_names(1), most => 40)] }) }, 0,
+    'a purge that waits lets a name stay that was taken meanwhile');
+names_seen('a purge means the holder that it saw', { purge_names => ['and u.id = o.id\s+for update skip locked', 'for update'] },
+    stored_names(1), $over, @two, @purge);
+
 note(sprintf '%d orders run; errors on the way: %s', $run->{schedules},
     join(', ', map { "$_ x $run->{errors}{$_}" } sort keys %{ $run->{errors} }) || 'none');
 done_testing;

@@ -34,11 +34,12 @@ insert into taskq.waiting select id, 1, now(), lane, 0, 1, 1, 0, 0, false, 2 fro
 insert into taskq.tried select id, 3, 1, 1, 1, 7 from ids where b > 160;
 insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes, max_attempts, reason, created_at, payload)
 	select id, 3, 1, lane, 0, 1, 1, 0, 5, 'X', now(), '{}' from ids where b > 180;
+insert into taskq.uniq select gen_random_uuid(), 1, id, 1 + p % 3, case p % 3 when 2 then now() end from ids;
 insert into taskq.amend select id, 1, 1, 5 from ids where b > 195;
 vacuum analyze;
 SQL
 
-my %hot = map { $_ => 1 } qw(task ready lease waiting done tried dead idem amend);
+my %hot = map { $_ => 1 } qw(task ready lease waiting done tried dead idem amend uniq);
 my $hot = '(?:' . join('|', sort keys %hot) . ')';
 my $keeper = qr/^(?:purge_keys)$/;
 my $s = Taskq::Session->new($pg->conninfo(db => $db));

@@ -12,11 +12,11 @@ create table taskq.uniq (
 	digest uuid not null,
 	bucket smallint not null,
 	id uuid not null,
-	span smallint not null,
+	hold smallint not null,
 	until timestamptz,
 	primary key (digest, bucket),
-	constraint uniq_span check (span in (1, 2, 3)),
-	constraint uniq_until check ((span = 3) = (until is not null))
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000);
-comment on table taskq.uniq is 'one row per unique key: the task that holds it; a holder whose span is over is replaced';
-comment on column taskq.uniq.span is '1 until it starts, 2 until it is final, 3 until a time';
+	constraint uniq_hold check (hold in (1, 2, 3)),
+	constraint uniq_until check ((hold = 3) = (until is not null))
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000);
+comment on table taskq.uniq is 'one row per unique name: the task that took it last; whether it still holds it follows from where that task is';
+comment on column taskq.uniq.hold is '1 until it starts, 2 until it is final, 3 until a time';

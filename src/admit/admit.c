@@ -35,9 +35,12 @@ count(const struct task_request *r, enum store_verdict verdict)
 		[STORE_REPLAYED] = S_KEY_REPLAY,
 		[STORE_MISMATCH] = S_KEY_MISMATCH,
 		[STORE_BUSY] = S_KEY_BUSY,
+		[STORE_NOT_UNIQUE] = S_UNIQUE_HELD,
 	};
 
 	stats_inc(counters[verdict]);
+	if (verdict == STORE_ACCEPTED && r->unique.name.len > 0)
+		stats_inc(S_UNIQUE_STORED);
 	if (verdict == STORE_ACCEPTED)
 		stats_submitted(stats_series(r->queue, r->task_type), 1);
 }
@@ -50,6 +53,7 @@ say(const struct admission *a, const struct store_submitted *s)
 		[STORE_REPLAYED] = "key replayed",
 		[STORE_MISMATCH] = "key used with another body",
 		[STORE_BUSY] = "key in flight elsewhere",
+		[STORE_NOT_UNIQUE] = "unique name held by another task",
 	};
 	const struct task_request *r = &a->checked.request;
 	const struct id *id = &s->row.id;
@@ -135,6 +139,11 @@ static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
 	struct admission *a = arg;
+	static const enum admit_verdict verdicts[] = {
+		[STORE_MISMATCH] = ADMIT_CONFLICT,
+		[STORE_BUSY] = ADMIT_BUSY,
+		[STORE_NOT_UNIQUE] = ADMIT_NOT_UNIQUE,
+	};
 	struct admit_answer answer = { .row = &s->row, .expires_at = s->expires_at };
 
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
@@ -158,7 +167,9 @@ on_submitted(void *arg, const struct store_submitted *s)
 		answer_kept(a, s);
 		return;
 	}
-	answer.verdict = s->verdict == STORE_MISMATCH ? ADMIT_CONFLICT : ADMIT_BUSY;
+	answer.verdict = verdicts[s->verdict];
+	answer.hold = s->hold;
+	answer.held_until = s->held_until;
 	a->fn(a->arg, &answer);
 }
 

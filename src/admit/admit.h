@@ -11,18 +11,20 @@
 #include "task/task_json.h"
 
 enum admit_verdict {
-	ADMIT_ACCEPT,   /* stored now */
-	ADMIT_REPLAY,   /* the same submission again: the first answer */
-	ADMIT_CONFLICT, /* the key was used with another body */
-	ADMIT_BUSY,     /* the key is in flight elsewhere; try again */
-	ADMIT_INVALID,  /* problem says what */
-	ADMIT_FULL,     /* the queue is full, and the key was not stored */
-	ADMIT_LATER     /* the store cannot now; outcome_unknown tells whether something may have happened */
+	ADMIT_ACCEPT,     /* stored now */
+	ADMIT_REPLAY,     /* the same submission again: the first answer */
+	ADMIT_CONFLICT,   /* the key was used with another body */
+	ADMIT_BUSY,       /* the key is in flight elsewhere; try again */
+	ADMIT_NOT_UNIQUE, /* another task holds the unique name; the key is not used */
+	ADMIT_INVALID,    /* problem says what */
+	ADMIT_FULL,       /* the queue is full, and the key was not stored */
+	ADMIT_LATER       /* the store cannot now; outcome_unknown tells whether something may have happened */
 };
 
 struct admit_answer {
 	enum admit_verdict verdict;
-	const struct task_row *row;         /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first */
+	const struct task_row *row;         /* ACCEPT, REPLAY: as submitted; CONFLICT: id, created_at of the first;
+	                                     * NOT_UNIQUE: id of the holder */
 	enum task_surface surface;          /* ACCEPT, REPLAY: of the first submission; the answer is in its form */
 	struct span body;                   /* ACCEPT, REPLAY: the kept answer; of an item: empty */
 	const struct task_problem *problem; /* INVALID */
@@ -31,6 +33,8 @@ struct admit_answer {
 	int64_t waits, most;
 	bool outcome_unknown; /* LATER: Taskq-Outcome */
 	int64_t expires_at;   /* of the key */
+	enum task_hold hold;  /* NOT_UNIQUE: how the holder has the name */
+	int64_t held_until;   /* NOT_UNIQUE: of a window; else 0 */
 };
 typedef void admit_fn(void *arg, const struct admit_answer *a);
 

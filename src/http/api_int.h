@@ -40,6 +40,7 @@ struct api_surface {
 	const char *tasks; /* path of the collection: "/v1/tasks" */
 	void (*invalid)(struct api_call *c, const struct admit_answer *a);
 	void (*conflict)(struct api_call *c, const struct admit_answer *a);
+	void (*not_unique)(struct api_call *c, const struct admit_answer *a); /* null where no task asks for it */
 	void (*bad_id)(struct api_call *c, struct span text);
 	void (*not_found)(struct api_call *c);
 	void (*wrong_state)(struct api_call *c, const struct task_row *row);

@@ -98,6 +98,9 @@ on_admitted(void *arg, const struct admit_answer *a)
 	case ADMIT_FULL:
 		api_reply_full(c->r, a);
 		return;
+	case ADMIT_NOT_UNIQUE:
+		c->surface->not_unique(c, a);
+		return;
 	case ADMIT_INVALID:
 		c->surface->invalid(c, a);
 		return;

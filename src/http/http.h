@@ -130,6 +130,7 @@ struct http_problem {
 	const char *pointer; /* JSON Pointer of the place, or null */
 	const char *task_id; /* or null */
 	int retry_after;     /* seconds; 0: nothing to say; the member retryable follows from it and the status */
+	bool retryable;      /* the same request may succeed later, nobody knows when */
 	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null */
 };
 void http_reply_problem(struct http_request *r, const struct http_problem *p);

@@ -81,7 +81,7 @@ put_lines(struct http_request *r, const struct http_problem *p)
 static bool
 is_retryable(const struct http_problem *p)
 {
-	return p->retry_after > 0 || p->status == 408 || p->status == 503;
+	return p->retryable || p->retry_after > 0 || p->status == 408 || p->status == 503;
 }
 
 void

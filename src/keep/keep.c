@@ -28,6 +28,7 @@ enum duty_kind {
 	DUTY_PARTITIONS,
 	DUTY_PURGE,
 	DUTY_DEPTH,
+	DUTY_NAMES,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
 };
@@ -47,6 +48,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
 	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
+	[DUTY_NAMES] = { "names", store_purge_names, CLOCK_SECOND, MINUTE, -1 },
 };
 
 struct duty {

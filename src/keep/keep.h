@@ -7,6 +7,7 @@
  *	partitions  the coming ones are made
  *	depth       how many tasks wait in each queue is measured, where somebody wants to know
  *	purge       expired keys of finished tasks are deleted, in small batches
+ *	names       unique names that nobody holds any more are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to
  * that.  A duty that fails is repeated with growing pauses, and said once in the log until it works again.

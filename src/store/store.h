@@ -45,16 +45,26 @@ int64_t store_db_now(const struct store *s); /* estimate of the database's clock
 
 /* --- submit: store_submit.c ---------------------------------------------------------------------------------------------- */
 
-enum store_verdict { STORE_ACCEPTED, STORE_REPLAYED, STORE_MISMATCH, STORE_BUSY /* key in flight elsewhere */, STORE_UNKNOWN /* store_known() only: no such key */ };
+enum store_verdict {
+	STORE_ACCEPTED,
+	STORE_REPLAYED,
+	STORE_MISMATCH,
+	STORE_BUSY,       /* key in flight elsewhere, or its unique name */
+	STORE_NOT_UNIQUE, /* another task holds the name: nothing is stored, the key is as it was */
+	STORE_UNKNOWN     /* store_known() only: no such key */
+};
 
 struct store_submitted {
 	enum store_status status;
 	enum store_verdict verdict; /* when OK */
-	struct task_row row;        /* ACCEPTED, REPLAYED: as submitted.  MISMATCH: id and created_at of the first */
+	struct task_row row;        /* ACCEPTED, REPLAYED: as submitted.  MISMATCH: id and created_at of the first;
+	                             * NOT_UNIQUE: id of the holder */
 	enum task_surface surface;  /* of the first submission */
 	int version;                /* renderer of the first answer */
 	int64_t expires_at;
-	const char *why; /* FAILED, UNSURE: for the log */
+	enum task_hold hold; /* NOT_UNIQUE: how the holder has the name */
+	int64_t held_until;  /* NOT_UNIQUE: of a window; else 0 */
+	const char *why;     /* FAILED, UNSURE: for the log */
 };
 typedef void store_submit_fn(void *arg, const struct store_submitted *s);
 
@@ -65,7 +75,7 @@ struct store_submission {
 	struct span key;  /* empty: none (never a replay) */
 	int64_t deadline; /* clock_now() */
 };
-/* Joins the next batch. */
+/* Joins the next batch; one that wants a unique name goes by itself. */
 void store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg);
 
 /* The same question without storing anything: REPLAYED, MISMATCH or UNKNOWN; or FAILED.  What `in` points to need not live on. */
@@ -214,6 +224,8 @@ void store_depth(struct store *s, store_count_fn *fn, void *arg);
 void store_partitions(struct store *s, store_count_fn *fn, void *arg);
 /* Expired keys of finished tasks, one small batch.  count: deleted; ask again while it is not small. */
 void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
+/* Unique names that nobody holds any more, one stretch of a walk over all.  count: deleted. */
+void store_purge_names(struct store *s, store_count_fn *fn, void *arg);
 
 /* --- store_hello.c ------------------------------------------------------------------------------------------------------------ */
 

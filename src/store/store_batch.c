@@ -84,9 +84,8 @@ compare(const void *a, const void *b)
 	return x->arrival < y->arrival ? -1 : 1;
 }
 
-/* Ids of this life of the process; false when there are none now. */
-static bool
-first_id(struct submitter *u, struct id *first_r)
+bool
+batch_first_id(struct submitter *u, struct id *first_r)
 {
 	struct store *s = u->store;
 
@@ -270,7 +269,7 @@ batch_begin(struct submitter *u)
 	int64_t now = store_db_now(u->store);
 	int i;
 
-	if (!first_id(u, &first))
+	if (!batch_first_id(u, &first))
 		return false;
 	b = batch_new(u, BATCH_ITEMS);
 	take(b, u);
@@ -287,8 +286,8 @@ batch_begin(struct submitter *u)
 
 /* --- answers -------------------------------------------------------------------------------------------------- */
 
-static void
-wake(struct store *s, const struct item *it)
+void
+item_wake(struct store *s, const struct item *it)
 {
 	if (s->o.wake == NULL)
 		return;
@@ -397,7 +396,7 @@ stored(struct batch *b, const PGresult *res)
 	}
 	for (row = 0; row < PQntuples(res); row++) {
 		i = at[row];
-		wake(b->owner->store, b->items[i]);
+		item_wake(b->owner->store, b->items[i]);
 		if (b->items[i]->fn == NULL && !list_empty(&b->items[i]->twins))
 			continue; /* its request is gone with its caller; the twins are told by what was stored */
 		verdict_accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT),

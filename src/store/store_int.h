@@ -247,6 +247,9 @@ struct submitter {
 	int32_t maker_writer; /* whose maker it is */
 	struct list fresh;    /* lane not known yet */
 	struct list collected;
+	struct list uniques; /* wait for a transaction of their own */
+	int uniques_sent;
+	bool unique_went; /* the last turn was theirs */
 	struct list all;
 	unsigned arrivals;
 	struct loop_timer *timer;
@@ -261,6 +264,7 @@ void item_answer(struct item *it, struct store_submitted *a);
 void item_fail(struct item *it, enum store_status status, const char *why); /* its twins too */
 void item_again(struct submitter *u, struct item *it); /* joins a later batch: nothing of it was stored */
 void item_free(struct item *it);
+void item_wake(struct store *s, const struct item *it); /* it was stored: who runs it is told */
 
 #define BATCH_ITEMS 1000
 #define BATCH_BYTES_MAX (4 << 20)
@@ -268,6 +272,8 @@ void item_free(struct item *it);
 
 /* Takes what fits from the collected and sends it.  False: no ids can be made now. */
 bool batch_begin(struct submitter *u) MUSTCHECK;
+/* The first id of a batch, of this life of the process; false when there are none now. */
+bool batch_first_id(struct submitter *u, struct id *first_r) MUSTCHECK;
 
 #define BATCH_MAGIC 0x5c0aba7cU
 
@@ -285,6 +291,7 @@ struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* 
 /* store_verdict.c */
 void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
 void verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first);
+void verdict_known(struct item *it, const PGresult *idem_read, int row); /* what its key led to */
 void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
 struct span verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a);
@@ -296,6 +303,11 @@ struct asker;
 struct asker *asker_new(struct store *s) MUSTCHECK;
 void asker_close(struct asker *k); /* before its pool: what waits is answered */
 void asker_free(struct asker **k); /* after it */
+
+/* --- unique names: store_unique.c ------------------------------------------------------------------------------------------------ */
+
+bool unique_wanted(const struct item *it) MUSTCHECK;
+void unique_run(struct submitter *u); /* sends of those that wait what may go now */
 
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
@@ -422,6 +434,7 @@ struct store {
 	char trouble[256];          /* why the last connection failed; empty when the last one did not */
 	int32_t writer;             /* identity of this life; 0: not known yet */
 	uint32_t counter;           /* of store_new_rid() */
+	struct id names_seen;       /* how far the walk over unique names is */
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

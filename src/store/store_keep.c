@@ -12,9 +12,11 @@
 #define KEEP_MAGIC 0x5c0a4ee9U
 #define PARTITION_DAYS 9
 #define PURGE_BATCH 1000
-#define DEPTH_REST CLOCK_SECOND    /* between two measurements, at least, and ... */
-#define DEPTH_SHARE 20             /* ... so many times what the last one took */
-#define SETTLE (10 * CLOCK_SECOND) /* after a connection is made, before silence means death */
+#define DEPTH_REST CLOCK_SECOND       /* between two measurements, at least, and ... */
+#define DEPTH_SHARE 20                /* ... so many times what the last one took */
+#define WALK_PAUSE CLOCK_SECOND       /* between two stretches */
+#define WALK_REST (60 * CLOCK_SECOND) /* between two walks */
+#define SETTLE (10 * CLOCK_SECOND)    /* after a connection is made, before silence means death */
 #define FOREVER (INT64_C(100) * 365 * 86400 * CLOCK_SECOND)
 
 struct duty {
@@ -272,5 +274,35 @@ store_purge_keys(struct store *s, store_count_fn *fn, void *arg)
 	struct request *r = read_request(s, on_purged, duty_new(s, fn, arg));
 
 	stmt_int4(request_stmt(r, SQL_PURGE_KEYS), PURGE_BATCH);
+	request_send(keep_pool(s), r);
+}
+
+/* The walk begins again when it has come to the end. */
+static void
+on_names(struct request *r)
+{
+	struct duty *d = r->arg;
+	int64_t next = WALK_REST;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK) {
+		d->count = col_int(r->results[0], 0, SQL_PURGE_NAMES_GONE);
+		if (col_int(r->results[0], 0, SQL_PURGE_NAMES_SEEN) == PURGE_BATCH)
+			next = WALK_PAUSE;
+		d->store->names_seen =
+		    next == WALK_PAUSE ? col_id(r->results[0], 0, SQL_PURGE_NAMES_LAST) : (struct id){ 0 };
+	}
+	duty_answer(d, r, next);
+	request_free(&r);
+}
+
+void
+store_purge_names(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct request *r = read_request(s, on_names, duty_new(s, fn, arg));
+	struct stmt *t = request_stmt(r, SQL_PURGE_NAMES);
+
+	stmt_uuid(t, &s->names_seen);
+	stmt_int4(t, PURGE_BATCH);
 	request_send(keep_pool(s), r);
 }

@@ -1,7 +1,7 @@
 /* store_submit.c - submissions come together here.
  *
  * A submission waits until its lane has a name and a connection is free; then all that wait leave as one batch (store_batch.c).  So
- * latency is one commit when idle, and throughput grows by itself under load.  Each has its own deadline: one that passes before it was
+ * latency is one commit when idle, and throughput grows by itself under load.  One that wants a unique name leaves alone (store_unique.c).  Each has its own deadline: one that passes before it was
  * sent is FAILED, after that UNSURE, while the batch goes on without anybody to tell.  Logs nothing.  Next: store_batch.c.
  */
 #include <string.h>
@@ -106,7 +106,7 @@ name_fresh(struct submitter *u)
 			item_free(it);
 			continue;
 		}
-		list_push(&u->collected, &it->node);
+		list_push(unique_wanted(it) ? &u->uniques : &u->collected, &it->node);
 	}
 }
 
@@ -121,6 +121,8 @@ submitter_run(void *arg)
 	if (now >= u->next_sweep)
 		sweep(u, now);
 	name_fresh(u);
+	if (u->store->writer != 0 && store_lie(u->store) == NULL)
+		unique_run(u);
 	while (u->store->writer != 0 && store_lie(u->store) == NULL && !list_empty(&u->collected) &&
 	       pool_idle(u->pool) > 0)
 		if (!batch_begin(u))
@@ -157,6 +159,7 @@ submitter_new(struct store *s, struct store_pool *pool)
 	u->pool = pool;
 	list_init(&u->fresh);
 	list_init(&u->collected);
+	list_init(&u->uniques);
 	list_init(&u->all);
 	u->lanes = lane_cache_new(s, pool, on_lanes, u);
 	u->timer = loop_timer_new(s->o.loop, submitter_run, u);

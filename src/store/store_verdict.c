@@ -116,8 +116,8 @@ verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struc
 	return fp;
 }
 
-static void
-known_key(struct item *it, const PGresult *res, int row)
+void
+verdict_known(struct item *it, const PGresult *res, int row)
 {
 	struct store_submitted a = { .status = STORE_OK };
 	struct span fp = verdict_read(res, row, it->fp, &a);
@@ -173,7 +173,7 @@ on_keys(struct request *r)
 			i = (hint + k) % b->n;
 			if (b->items[i] == NULL || !id_eq(&b->items[i]->digest, &digest))
 				continue;
-			known_key(b->items[i], res, row);
+			verdict_known(b->items[i], res, row);
 			b->items[i] = NULL;
 			hint = i + 1;
 			break;

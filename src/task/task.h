@@ -20,6 +20,8 @@
 #define TASK_TRACE_MAX 128        /* bytes of trace_id */
 #define TASK_GROUP_MAX 128        /* bytes of group */
 #define TASK_DELAY_MAX 31536000   /* seconds of delay: 365 days */
+#define TASK_UNIQUE_MAX 255       /* bytes of a unique name */
+#define TASK_WINDOW_MAX 2678400   /* seconds that a unique name may be held: 31 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
 #define TASK_DEPTH_MAX 64         /* nesting of JSON */
 #define TASK_RUN_MAX 32000
@@ -132,6 +134,16 @@ struct id task_key_digest(struct span tenant, struct span key);
 
 enum task_surface { TASK_SURFACE_V1 = 1, TASK_SURFACE_COMPAT = 2 };
 
+/* How long a task holds its unique name: uniq.hold in the database, CHECKed there. */
+enum task_hold { TASK_HOLD_NONE, TASK_HOLD_QUEUED, TASK_HOLD_LIVE, TASK_HOLD_WINDOW };
+
+/* Of all tasks of a tenant that want the same name one has it at a time.  task_unique.c */
+struct task_unique {
+	struct span name;    /* empty: none */
+	enum task_hold hold; /* QUEUED: until it starts; LIVE: until it is final; WINDOW: for so long, whatever becomes of it */
+	int64_t window;      /* us; 0 unless WINDOW */
+};
+
 struct task_label {
 	struct span name;
 	struct span value;
@@ -152,6 +164,7 @@ struct task_request {
 	struct span group;          /* empty: none */
 	struct task_label labels[TASK_LABELS_MAX]; /* sorted by name */
 	int nlabels;
+	struct task_unique unique;
 	uint8_t fingerprint[DIGEST_LEN];
 };
 

@@ -89,6 +89,16 @@ void problem_point_index(struct task_problem *p, uint32_t index);
 /* Appends all steps from the document to the value `token`. */
 void problem_point_token(struct task_problem *p, const struct json_scan *s, uint32_t token);
 
+/* task_request.c.  Text of an envelope: no control characters (it goes into logs, headers, environments), no half of a character,
+ * min to max bytes; copied into the arena only where it was escaped. */
+bool request_text(const struct json_scan *s, struct arena *arena, uint32_t token, int min, int max, struct span *text_r)
+    MUSTCHECK;
+
+/* task_unique.c: the member `unique` of a submission; `value` is its token.  Canonical text of one that is there: in fingerprints. */
+bool unique_read(const struct json_scan *s, struct arena *arena, uint32_t value, struct task_unique *u_r,
+    struct task_problem *p) MUSTCHECK;
+void unique_canon(struct buf *b, const struct task_unique *u);
+
 /* task_request_compat.c */
 bool request_read_compat(
     const struct json_scan *s, struct arena *arena, struct task_request *r, struct task_problem *p) MUSTCHECK;

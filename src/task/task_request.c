@@ -46,21 +46,26 @@ refuse_text(const struct reader *rd, const struct field *f, uint32_t value, cons
 	return refuse(rd, f, value, what);
 }
 
-/* Text of an envelope: no control characters (it goes into logs, headers, environments), no half of a character. */
-static bool
-text_of(const struct reader *rd, uint32_t token, int min, int max, struct span *text_r)
+bool
+request_text(const struct json_scan *s, struct arena *arena, uint32_t token, int min, int max, struct span *text_r)
 {
-	const struct json_token *t = &rd->s->tokens[token];
+	const struct json_token *t = &s->tokens[token];
 
 	if (t->type != JSON_STRING || (t->flags & JSON_SURROGATE) || t->len > 6u * (unsigned)max)
 		return false;
-	*text_r = json_text(rd->s, token, rd->arena);
+	*text_r = json_text(s, token, arena);
 	if (text_r->len < (size_t)min || text_r->len > (size_t)max)
 		return false;
 	for (size_t i = 0; i < text_r->len; i++)
 		if ((unsigned char)text_r->ptr[i] < 0x20 || text_r->ptr[i] == 0x7f)
 			return false;
 	return true;
+}
+
+static bool
+text_of(const struct reader *rd, uint32_t token, int min, int max, struct span *text_r)
+{
+	return request_text(rd->s, rd->arena, token, min, max, text_r);
 }
 
 static bool
@@ -183,6 +188,12 @@ take_labels(const struct reader *rd, const struct field *f, uint32_t value)
 	return true;
 }
 
+static bool
+take_unique(const struct reader *rd, const struct field *f UNUSED, uint32_t value)
+{
+	return unique_read(rd->s, rd->arena, value, &rd->r->unique, rd->p);
+}
+
 #define PLACE(member) offsetof(struct task_request, member)
 
 static const struct field fields[] = {
@@ -197,6 +208,7 @@ static const struct field fields[] = {
 	{ "trace_id", take_text, PLACE(trace_id), 1, TASK_TRACE_MAX },
 	{ "group", take_text, PLACE(group), 1, TASK_GROUP_MAX },
 	{ "labels", take_labels, PLACE(labels), 0, 0 },
+	{ "unique", take_unique, PLACE(unique), 0, 0 },
 };
 
 static const struct field *
@@ -213,8 +225,7 @@ refuse_unknown(const struct reader *rd, uint32_t name)
 {
 	problem_set(rd->p, "unknown_field", rd->s->tokens[name].start - 1,
 	    "expected only task_type, queue, payload, max_attempts, priority, run_at, delay, schema_version, trace_id, "
-	    "group, "
-	    "labels");
+	    "group, labels, unique");
 	problem_point_name(rd->p, rd->s, name);
 	rd->p->input = json_whole(rd->s, name + 1);
 	return false;
@@ -337,6 +348,10 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 	put_text(&b, ",\"schema_version\":", r->schema_version);
 	put_text(&b, ",\"task_type\":", r->task_type);
 	put_text(&b, ",\"trace_id\":", r->trace_id);
+	if (r->unique.name.len > 0) {
+		buf_puts(&b, ",\"unique\":");
+		unique_canon(&b, &r->unique);
+	}
 	buf_putc(&b, '}');
 	digest_sha256(b.data, b.len, r->fingerprint);
 	buf_free(&b);

@@ -58,6 +58,19 @@ test_v1_read(void)
 	       TASK_SURFACE_V1, &r, &p),
 	    "a time: %s", p.detail);
 	is_int(r.run_at, INT64_C(1896076800500000), "in microseconds");
+	ok(r.unique.name.len == 0 && r.unique.hold == TASK_HOLD_NONE, "no unique name");
+	ok(read_body("{\"task_type\":\"a\",\"unique\":{\"key\":\"n\\u0061me \xc3\xa9\"}}", TASK_SURFACE_V1, &r, &p),
+	    "one: %s", p.detail);
+	is_span(r.unique.name, "name \xc3\xa9", "with its text");
+	ok(r.unique.hold == TASK_HOLD_LIVE && r.unique.window == 0, "for as long as the task lives");
+	ok(read_body("{\"task_type\":\"a\",\"unique\":{\"for\":\"queued\",\"key\":\"k\"}}", TASK_SURFACE_V1, &r, &p) &&
+		r.unique.hold == TASK_HOLD_QUEUED,
+	    "until it starts: %s", p.detail);
+	ok(read_body("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":2678400}}", TASK_SURFACE_V1, &r, &p) &&
+		r.unique.hold == TASK_HOLD_WINDOW && r.unique.window == INT64_C(2678400000000),
+	    "for seconds: %s", p.detail);
+	ok(read_body("{\"task_type\":\"a\",\"unique\":{}}", TASK_SURFACE_COMPAT, &r, &p) && r.unique.name.len == 0,
+	    "the compatible surface does not know it: %s", p.detail);
 }
 
 static void
@@ -129,6 +142,25 @@ test_v1_refused(void)
 		  "\"h\":\"1\",\"i\":\"1\",\"j\":\"1\",\"k\":\"1\",\"l\":\"1\",\"m\":\"1\",\"n\":\"1\",\"o\":\"1\","
 		  "\"p\":\"1\",\"q\":\"1\"}}",
 		    "invalid_field", "/labels", 26 },
+		{ "{\"task_type\":\"a\",\"unique\":\"k\"}", "invalid_field", "/unique", 26 },
+		{ "{\"task_type\":\"a\",\"unique\":{}}", "missing_field", "/unique/key", 26 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"for\":\"live\"}}", "missing_field", "/unique/key", 26 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":7}}", "invalid_field", "/unique/key", 33 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"\"}}", "invalid_field", "/unique/key", 33 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"a\\tb\"}}", "invalid_field", "/unique/key", 33 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"" X128 X128 "\"}}", "invalid_field", "/unique/key", 33 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":\"ever\"}}", "invalid_field", "/unique/for",
+		    43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":null}}", "invalid_field", "/unique/for", 43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":0}}", "invalid_field", "/unique/for", 43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":-1}}", "invalid_field", "/unique/for", 43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":60.0}}", "invalid_field", "/unique/for", 43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":2678401}}", "invalid_field", "/unique/for",
+		    43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":18446744073709551617}}", "invalid_field",
+		    "/unique/for", 43 },
+		{ "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"until/\":1}}", "unknown_field", "/unique/until~1",
+		    37 },
 		{ "{\"task_type\":\"a\",\"idempotency_key\":\"k\"}", "unknown_field", "/idempotency_key", 17 },
 		{ "{\"task_type\":\"a\",\"Queue\":\"q\"}", "unknown_field", "/Queue", 17 },
 		{ "{\"task_type\":\"a\",\"x/y~\":1}", "unknown_field", "/x~1y~0", 17 },
@@ -323,6 +355,17 @@ test_fingerprint(void)
 		    "{\"task_type\":\"a\",\"labels\":{\"c\":\"\\u0064\",\"a\":\"b\"}}", V1),
 		SAME("{\"task_type\":\"a\",\"run_at\":\"2030-01-31T08:00:00Z\"}", V1,
 		    "{\"task_type\":\"a\",\"run_at\":\"2030-01-31T10:00:00.000+02:00\"}", V1),
+		OTHER("{\"task_type\":\"a\"}", V1, "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\"}}", V1),
+		SAME("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\"}}", V1,
+		    "{\"unique\":{\"for\":\"l\\u0069ve\",\"key\" : \"\\u006b\"},\"task_type\":\"a\"}", V1),
+		OTHER("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\"}}", V1,
+		    "{\"task_type\":\"a\",\"unique\":{\"key\":\"l\"}}", V1),
+		OTHER("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\"}}", V1,
+		    "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":\"queued\"}}", V1),
+		OTHER("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":1}}", V1,
+		    "{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":2}}", V1),
+		SAME("{\"task_type\":\"a\",\"max_attempts\":5,\"unique\":{\"key\":\"k\"}}", COMPAT,
+		    "{\"task_type\":\"a\"}", V1),
 		OTHER("{\"task_type\":\"a\",\"run_at\":\"2030-01-31T08:00:00Z\"}", V1, "{\"task_type\":\"a\"}", V1),
 		SAME("{\"task_type\":\"a\",\"payload\":{\"x\":1,\"y\":[1, {\"b\":2,\"a\":\"\\u00e9\\/\"}]}}", V1,
 		    "{\"payload\":{\"y\":[1,{\"\\u0061\":\"\xc3\xa9/\",\"b\":2}],\"x\" :1},\"task_type\":\"a\"}", V1),
@@ -360,6 +403,9 @@ test_fingerprint(void)
 			   "\"group\":\"g\",\"labels\":{\"z\":\"1\",\"y\":\"2\"}}",
 		   V1),
 	    "8d8d07bca7057ae9e2a8e89f1bcbf5bf45ad45dd347f2df4b9e8ddc5cf5563ae", "fingerprint of a full task");
+	is_str(fingerprint("{\"task_type\":\"a\",\"unique\":{\"key\":\"k\",\"for\":60}}", V1),
+	    "a3ebea368b4f7924d29d1e466d760e89011334737f12d8f3cb78b94da6676dcf",
+	    "fingerprint of one with a unique name");
 	ok(!read_body("{}", TASK_SURFACE_V1, &r, &p) && r.fingerprint[0] == 0, "what is refused has none");
 }
 

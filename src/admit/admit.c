@@ -1,4 +1,4 @@
-/* admit.c - request -> verdict: check, ask the store, say what became of it.
+/* admit.c - request -> verdict: check, ask the cache, ask the store, say what became of it.
  *
  * The answer that a key keeps is rendered here, for a new task and for a replay by the same code from the same row: that is why they
  * are the same bytes.  A store that is away is waited for a moment only: the client has a key and may ask again.
@@ -19,6 +19,8 @@ struct admission {
 	struct admit *admit;
 	struct admit_checked checked;
 	struct store_submission in;
+	bool cacheable;
+	struct id digest; /* of the key, when cacheable */
 	struct span request_id;
 	bool item;
 	bool entered; /* it counts as one that waits in its queue */
@@ -84,21 +86,36 @@ answer_later(struct admission *a, const struct store_submitted *s)
 }
 
 static void
-answer_kept(struct admission *a, const struct store_submitted *s)
+answer_kept(struct admission *a, const struct store_submitted *s, struct span body)
 {
 	struct admit_answer answer = {
 		.verdict = s->verdict == STORE_ACCEPTED ? ADMIT_ACCEPT : ADMIT_REPLAY,
 		.row = &s->row,
 		.surface = s->surface,
 		.expires_at = s->expires_at,
+		.body = body,
 	};
-	struct buf body = { 0 };
 
-	if (!a->item)
-		task_render(&body, &s->row, s->surface, s->version, true);
-	answer.body = buf_span(&body);
 	a->fn(a->arg, &answer);
-	buf_free(&body);
+}
+
+static void
+answer_refused(struct admission *a, const struct store_submitted *s)
+{
+	static const enum admit_verdict verdicts[] = {
+		[STORE_MISMATCH] = ADMIT_CONFLICT,
+		[STORE_BUSY] = ADMIT_BUSY,
+		[STORE_NOT_UNIQUE] = ADMIT_NOT_UNIQUE,
+	};
+	struct admit_answer answer = {
+		.verdict = verdicts[s->verdict],
+		.row = &s->row,
+		.expires_at = s->expires_at,
+		.hold = s->hold,
+		.held_until = s->held_until,
+	};
+
+	a->fn(a->arg, &answer);
 }
 
 /* The key is not one of those that were stored already, and no more may be. */
@@ -139,12 +156,7 @@ static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
 	struct admission *a = arg;
-	static const enum admit_verdict verdicts[] = {
-		[STORE_MISMATCH] = ADMIT_CONFLICT,
-		[STORE_BUSY] = ADMIT_BUSY,
-		[STORE_NOT_UNIQUE] = ADMIT_NOT_UNIQUE,
-	};
-	struct admit_answer answer = { .row = &s->row, .expires_at = s->expires_at };
+	struct buf body = { 0 };
 
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
 	a->admit->waiting--;
@@ -163,14 +175,71 @@ on_submitted(void *arg, const struct store_submitted *s)
 	}
 	count(&a->checked.request, s->verdict);
 	say(a, s);
-	if (s->verdict == STORE_ACCEPTED || s->verdict == STORE_REPLAYED) {
-		answer_kept(a, s);
+	if (s->verdict != STORE_ACCEPTED && s->verdict != STORE_REPLAYED) {
+		answer_refused(a, s);
 		return;
 	}
-	answer.verdict = verdicts[s->verdict];
-	answer.hold = s->hold;
-	answer.held_until = s->held_until;
-	a->fn(a->arg, &answer);
+	if (!a->item)
+		task_render(&body, &s->row, s->surface, s->version, true);
+	if (a->cacheable)
+		admit_cache_put(a->admit, &a->digest, a->checked.request.fingerprint, s, buf_span(&body));
+	answer_kept(a, s, buf_span(&body));
+	buf_free(&body);
+}
+
+/* A store that is away is waited for a moment only. */
+static void
+ask_store(struct admission *a)
+{
+	int64_t patience = clock_now() + AWAY_PATIENCE;
+
+	if (store_not_ready(a->admit->store) != NULL && a->in.deadline > patience)
+		a->in.deadline = patience;
+	a->admit->waiting++;
+	a->entered = !a->checked.misfit && admit_queue_enter(a->admit, a->in.request, &a->place);
+	if (a->entered)
+		store_submit(a->admit->store, &a->in, on_submitted, a);
+	else
+		store_known(a->admit->store, &a->in, on_submitted, a);
+}
+
+/* What the store would say of this key, if the cache knows. */
+static void
+on_cached(void *arg, const struct cache_answer *hit)
+{
+	struct admission *a = arg;
+	struct store_submitted s = { .status = STORE_OK, .verdict = STORE_REPLAYED };
+
+	MAGIC_CHECK(a, ADMISSION_MAGIC);
+	admit_cache_learn(a->admit, hit != NULL);
+	if (hit == NULL || !admit_cache_believes(a->admit)) {
+		ask_store(a);
+		return;
+	}
+	s.row.id = hit->id;
+	s.row.created_at = hit->created_at;
+	s.surface = (enum task_surface)hit->surface;
+	s.version = hit->version;
+	s.expires_at = hit->expires_at;
+	if (!digest_eq(hit->fingerprint, a->checked.request.fingerprint, DIGEST_LEN))
+		s.verdict = STORE_MISMATCH;
+	count(&a->checked.request, s.verdict);
+	say(a, &s);
+	if (s.verdict == STORE_MISMATCH)
+		answer_refused(a, &s);
+	else
+		answer_kept(a, &s, hit->body);
+}
+
+/* Items of a bulk request have no kept answers of their own, and share a round trip to the database already. */
+static bool
+ask_cache(struct admission *a)
+{
+	if (a->admit->cache.cache == NULL || a->item || a->in.key.len == 0)
+		return false;
+	a->cacheable = true;
+	a->digest = task_key_digest(a->in.tenant, a->in.key);
+	return admit_cache_ask(a->admit, &a->digest, on_cached, a);
 }
 
 struct admission *
@@ -182,6 +251,7 @@ admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, 
 	a->magic = ADMISSION_MAGIC;
 	a->admit = admit;
 	a->item = r->item;
+	a->cacheable = a->entered = false;
 	a->request_id = r->request_id;
 	a->fn = fn;
 	a->arg = arg;
@@ -208,18 +278,10 @@ admission_key(const struct admission *a)
 void
 admission_send(struct admission *a, int64_t deadline)
 {
-	int64_t patience = clock_now() + AWAY_PATIENCE;
-
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
-	if (store_not_ready(a->admit->store) != NULL && deadline > patience)
-		deadline = patience;
 	a->in.deadline = deadline;
-	a->admit->waiting++;
-	a->entered = !a->checked.misfit && admit_queue_enter(a->admit, a->in.request, &a->place);
-	if (a->entered)
-		store_submit(a->admit->store, &a->in, on_submitted, a);
-	else
-		store_known(a->admit->store, &a->in, on_submitted, a);
+	if (!ask_cache(a))
+		ask_store(a);
 }
 
 void
@@ -241,7 +303,15 @@ admit_new(const struct admit_options *o)
 	a->conf = o->conf;
 	a->store = o->store;
 	a->ration = o->ration;
+	admit_cache_open(a);
 	return a;
+}
+
+void
+admit_close(struct admit *a)
+{
+	MAGIC_CHECK(a, ADMIT_MAGIC);
+	admit_cache_close(a);
 }
 
 void

@@ -59,6 +59,8 @@ struct admit_options {
 	struct ration *ration; /* null: no limits */
 };
 struct admit *admit_new(const struct admit_options *o) MUSTCHECK;
+/* Before the store is closed: who waits for the cache goes on to the store, and nobody asks the cache any more. */
+void admit_close(struct admit *a);
 void admit_free(struct admit **a); /* after the store was closed: until then it may answer */
 
 /* --- admit_limit.c: before anything is read ------------------------------------------------------------------------------ */

@@ -3,6 +3,17 @@
 #define ADMIT_ADMIT_INT_H
 
 #include "admit/admit.h"
+#include "cache/cache.h"
+
+struct admit_cache {
+	struct cache *cache; /* null: off, or closed */
+	bool known;          /* the epoch was, when it was looked at last */
+	struct store_epoch epoch;
+	bool said;       /* that it is not permitted to know */
+	bool eager;      /* every submission is asked; else one in many */
+	int asked, hits; /* of this window */
+	unsigned skipped;
+};
 
 struct admit {
 	unsigned magic;
@@ -11,6 +22,7 @@ struct admit {
 	struct store *store;
 	struct ration *ration;
 	int waiting; /* submissions that the store has */
+	struct admit_cache cache;
 };
 #define ADMIT_MAGIC 0x41646d30u
 
@@ -41,5 +53,16 @@ void admission_send(struct admission *a, int64_t deadline);
 /* admit_schema.c: for what admit_check() found good: does the payload fit the schema of its handler?  If not, the problem is set, but the
  * store has the first word: the repetition of what was accepted before the schema came gets its first answer. */
 bool admit_schema(const struct admit *admit, const struct admit_request *r, struct admit_checked *c) MUSTCHECK;
+
+/* admit_cache.c */
+void admit_cache_open(struct admit *admit);
+void admit_cache_close(struct admit *admit); /* who has asked is told a miss */
+/* True: `fn` is called once, on a later turn.  False: the store has to be asked. */
+bool admit_cache_ask(struct admit *admit, const struct id *digest, cache_fn *fn, void *arg) MUSTCHECK;
+void admit_cache_learn(struct admit *admit, bool hit); /* what became of a question */
+bool admit_cache_believes(const struct admit *admit);  /* a hit may be used now */
+/* In the callback of the store: what it has just answered, ACCEPTED or REPLAYED. */
+void admit_cache_put(struct admit *admit, const struct id *digest, const uint8_t fingerprint[DIGEST_LEN],
+    const struct store_submitted *s, struct span body);
 
 #endif

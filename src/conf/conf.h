@@ -18,6 +18,7 @@
 
 /* Positions of WORD options: the words of options.def in the same order (scripts/check-options). */
 enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN };
+enum conf_redis_fill { CONF_REDIS_NEW, CONF_REDIS_REPLAYED };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
 
 /* Who can judge postgres.conninfo lives on a higher floor: said once, before the first conf_load(). */

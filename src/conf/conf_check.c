@@ -155,6 +155,23 @@ check_conninfo(const struct check *k)
 }
 
 static void
+check_redis(const struct check *k)
+{
+	struct sock_addr addr;
+	const char *address = k->conf->redis.address;
+	const char *wrong = strcmp(address, "off") == 0 ? NULL : sock_parse(address, &addr);
+
+	if (wrong != NULL)
+		complainf(k, CONF_SECTION_redis, NULL, "address",
+		    "\"%s\" is not known, expected off, host:port, [v6]:port or unix:/path, hosts as numeric addresses",
+		    address);
+	else if (address[0] == '*' || address[0] == ':')
+		complainf(k, CONF_SECTION_redis, NULL, "address", "\"%s\" is every address, expected one", address);
+	if (k->conf->redis.user[0] != '\0' && k->conf->redis.password[0] == '\0')
+		complain(k, CONF_SECTION_redis, NULL, "user", "without a password, expected one beside it");
+}
+
+static void
 check_environment(const struct check *k, const struct conf_handler *h)
 {
 	for (int i = 0; i < h->environment.n; i++) {
@@ -222,6 +239,7 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 	check_top(&k);
 	check_listen(&k);
 	check_conninfo(&k);
+	check_redis(&k);
 }
 
 void

@@ -108,6 +108,7 @@ role_acceptor(const struct super_child *me)
 	a.server = open_server(me, ao.loop, &a);
 	code = role_run(a.role);
 	http_server_free(&a.server); /* answers that come from here on are dropped */
+	admit_close(a.admit);
 	store_close(&a.store);
 	admit_free(&a.admit);
 	api_free(&a.api);

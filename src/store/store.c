@@ -118,6 +118,20 @@ store_db_now(const struct store *s)
 	return s->server.version == 0 ? clock_wall() : clock_now() + s->server.clock;
 }
 
+const struct store_epoch *
+store_epoch(const struct store *s)
+{
+	bool up = s->submit_pool != NULL && pool_up(s->submit_pool) > 0 && store_lie(s) == NULL;
+
+	return up && s->server.epoch.system != 0 ? &s->server.epoch : NULL;
+}
+
+const struct store_epoch *
+store_epoch_answered(const struct store *s)
+{
+	return s->answered.system != 0 ? &s->answered : NULL;
+}
+
 /* --- identity -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -171,7 +185,7 @@ void
 store_learned(struct store *s, const struct store_server *v)
 {
 	const struct store_server *old = &s->server;
-	bool moved = old->version != 0 && (old->system != v->system || old->timeline != v->timeline);
+	bool moved = old->version != 0 && (old->epoch.system != v->epoch.system || old->epoch.timeline != v->epoch.timeline);
 	const char *trouble;
 	char why[sizeof(s->unhealthy)];
 
@@ -182,7 +196,7 @@ store_learned(struct store *s, const struct store_server *v)
 	if (!s->steady)
 		log_warning("the clock of postgres moved against ours", log_seconds("by", v->clock - old->clock));
 	if (moved)
-		log_warning("postgres is another cluster or timeline", log_int("timeline", v->timeline));
+		log_warning("postgres is another cluster or timeline", log_int("timeline", v->epoch.timeline));
 	s->server = *v;
 	s->trouble[0] = '\0';
 	trouble = health_trouble(v, s->steady, why, sizeof(why));

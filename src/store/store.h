@@ -43,6 +43,19 @@ void store_close(struct store **s);
 const char *store_not_ready(const struct store *s);
 int64_t store_db_now(const struct store *s); /* estimate of the database's clock */
 
+/* --- which cluster: store_hello.c ------------------------------------------------------------------------------------------ */
+
+/* One life of a cluster: another one after a promotion or a restore, when what was committed last may be gone. */
+struct store_epoch {
+	int64_t system; /* identifier of the cluster; 0: we are not permitted to know */
+	int64_t timeline;
+	uint8_t cache_key[DIGEST_LEN]; /* signs answers that are kept outside the database */
+};
+/* Null while no connection for submissions is up, and where the server does not tell. */
+const struct store_epoch *store_epoch(const struct store *s);
+/* In the callback of a verb: of the connection that has answered, which may be another one than of those that answer from now on. */
+const struct store_epoch *store_epoch_answered(const struct store *s);
+
 /* --- submit: store_submit.c ---------------------------------------------------------------------------------------------- */
 
 enum store_verdict {

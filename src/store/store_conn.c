@@ -229,6 +229,17 @@ greeting_next(struct store_conn *c)
 	pool_changed(c->pool);
 }
 
+/* It was greeted in another life of the cluster than the one that was met last. */
+static bool
+is_stale(const struct store_conn *c)
+{
+	const struct store_epoch *mine = &c->server.epoch, *last = &pool_store(c->pool)->server.epoch;
+
+	if (mine->system == 0 || last->system == 0)
+		return false;
+	return mine->system != last->system || mine->timeline != last->timeline;
+}
+
 /* The server answered the Sync. */
 static void
 request_over(struct store_conn *c)
@@ -253,7 +264,8 @@ request_over(struct store_conn *c)
 	pass(r, "answered");
 	c->request = NULL;
 	set_state(c, CONN_IDLE);
-	if (r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE)
+	pool_store(c->pool)->answered = c->server.epoch;
+	if (r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE || is_stale(c))
 		conn_renew(c);
 	pool_answer(c->pool, r);
 	pool_changed(c->pool);

@@ -80,6 +80,8 @@ on_look(struct request *r)
 			v.clock_within = old->clock_within;
 		}
 		store_learned(h->store, &v);
+	} else if (r->status == STORE_REFUSED) {
+		h->store->server.epoch.system = 0; /* not permitted any more? */
 	}
 	if (!pool_closing(r->pool))
 		look_later(h);
@@ -98,7 +100,7 @@ look(void *arg)
 		return;
 	}
 	r = read_request(h->store, on_look, h);
-	hello_ask_again(r);
+	hello_ask_again(r, h->store);
 	request_send(store_any_pool(h->store), r);
 }
 

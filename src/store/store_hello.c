@@ -69,10 +69,12 @@ hello_ask(struct request *r, const struct store *s, const char *purpose, enum he
 }
 
 void
-hello_ask_again(struct request *r)
+hello_ask_again(struct request *r, const struct store *s)
 {
 	(void)request_stmt(r, SQL_HELLO);
 	(void)request_stmt(r, SQL_HELLO_SCHEMA);
+	if (s->server.epoch.system != 0)
+		(void)request_stmt(r, SQL_HELLO_SYSTEM);
 }
 
 static void
@@ -99,11 +101,26 @@ read_schema(const PGresult *res, struct store_server *v)
 	v->days_ahead = (int)col_int(res, 0, SQL_HELLO_SCHEMA_DAYS_AHEAD);
 }
 
+static void
+read_epoch(const PGresult *res, struct store_server *v)
+{
+	struct span key = col_span(res, 0, SQL_HELLO_SYSTEM_CACHE_KEY);
+
+	v->epoch = (struct store_epoch){ 0 };
+	if (key.len != sizeof(v->epoch.cache_key))
+		return;
+	v->epoch.system = col_int(res, 0, SQL_HELLO_SYSTEM_SYSTEM);
+	v->epoch.timeline = col_int(res, 0, SQL_HELLO_SYSTEM_TIMELINE);
+	memcpy(v->epoch.cache_key, key.ptr, sizeof(v->epoch.cache_key));
+}
+
 void
 hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when)
 {
 	read_facts(r->results[0], v, when);
 	read_schema(r->results[1], v);
+	if (r->nstmts > 2)
+		read_epoch(r->results[2], v);
 }
 
 static bool
@@ -155,10 +172,8 @@ hello_take(const struct request *r, enum hello_step step, struct store_server *v
 		return take_session(r, v, when, why, size);
 	if (step == HELLO_SCHEMA)
 		return take_schema(r, v, why, size);
-	if (r->status == STORE_OK) {
-		v->system = col_int(r->results[0], 0, SQL_HELLO_SYSTEM_SYSTEM);
-		v->timeline = col_int(r->results[0], 0, SQL_HELLO_SYSTEM_TIMELINE);
-	}
+	if (r->status == STORE_OK)
+		read_epoch(r->results[0], v);
 	return true;
 }
 

@@ -146,8 +146,7 @@ enum conn_state conn_state(const struct store_conn *c);
 struct store_server {
 	int version; /* 150004 */
 	bool fsync, full_page_writes, synchronous_commit;
-	int64_t system; /* identifier of the cluster; 0: not permitted to know */
-	int64_t timeline;
+	struct store_epoch epoch;
 	int schema;           /* version; 0: none */
 	int days_ahead;       /* whole days after today that have partitions */
 	int64_t clock;        /* us: database clock minus clock_now() */
@@ -163,8 +162,8 @@ struct hello_time {
 	int64_t sent, answered; /* clock_now() */
 };
 void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step);
-/* The facts that may change while a connection lasts. */
-void hello_ask_again(struct request *r);
+/* The facts that may change while a connection lasts; behind a pooler the life of the cluster is one of them. */
+void hello_ask_again(struct request *r, const struct store *s);
 void hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when);
 /* False with the reason in `why`: the server is of no use now. */
 bool hello_take(const struct request *r, enum hello_step step, struct store_server *v, struct hello_time *when,
@@ -426,6 +425,7 @@ struct store {
 	struct store_pool *worker_pool;
 	struct store_pool *keeper_pool;
 	struct store_server server; /* as learned last */
+	struct store_epoch answered; /* of the connection whose answer came last */
 	bool steady;                /* its clock was where the look before had it */
 	char unhealthy[160];        /* what health_trouble() said */
 	bool unnamed;               /* no named statements in this process any more */

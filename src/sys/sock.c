@@ -1,4 +1,4 @@
-/* sock.c - addresses and listening sockets.  Messages with descriptors are in sock_seqpacket.c. */
+/* sock.c - addresses, listening sockets, connections.  Messages with descriptors are in sock_seqpacket.c. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -172,6 +172,24 @@ sock_listen(const struct sock_addr *a, int backlog)
 		fd = sock_bind_listen(SOCK_STREAM, (struct sockaddr *)&in, sizeof(in), false, backlog);
 	}
 	return fd;
+}
+
+int
+sock_connect(const struct sock_addr *a)
+{
+	int on = 1, e;
+	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	if (a->ss.ss_family != AF_UNIX)
+		MUST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
+	if (connect(fd, (const struct sockaddr *)&a->ss, a->len) == 0 || errno == EINPROGRESS)
+		return fd;
+	e = errno;
+	close(fd);
+	errno = e;
+	return -1;
 }
 
 int

@@ -29,6 +29,8 @@ bool sock_is_loopback(const struct sock_addr *a); /* loopback or unix */
 /* Bound, listening, non-blocking, close-on-exec; an old unix socket file is removed when nobody answers on it.
  * -1 + errno when it fails. */
 int sock_listen(const struct sock_addr *a, int backlog) MUSTCHECK;
+/* Non-blocking, close-on-exec, on its way: writable when it is there or has failed (SO_ERROR).  -1 + errno when it fails at once. */
+int sock_connect(const struct sock_addr *a) MUSTCHECK;
 /* The port that the kernel chose for ":0"; 0 for unix. */
 int sock_port(int fd);
 /* The local name of a listening socket in the form of the configuration, with the real port. */

@@ -49,21 +49,31 @@ sub stop {
 sub kill9 { my ($self) = @_; $self->{child}->signal('KILL'); $self->{child}->wait(10); return $self }
 sub restart { return $_[0]->stop->start }
 
-# One command; a reply of one line, or a bulk string, or undef.
+# One command on a connection of its own; text, undef, or for an array a reference to a list.
 sub command {
 	my ($self, @words) = @_;
 	my $c = Taskq::HTTP->connect($self->{address});
 	$c->write('*' . @words . "\r\n" . join '', map { '$' . length($_) . "\r\n$_\r\n" } @words);
-	my $deadline = now() + patience(10);
+	return reply($c, now() + patience(10));
+}
+
+sub reply {
+	my ($c, $deadline) = @_;
 	$c->need(sub { $c->{in} =~ /\r\n/ }, $deadline, 'reply');
 	$c->{in} =~ s/^(.)([^\r]*)\r\n//;
 	my ($kind, $value) = ($1, $2);
 	die "redis: $value\n" if $kind eq '-';
 	return $value if $kind eq '+' || $kind eq ':';
-	die "redis: unexpected reply $kind$value\n" if $kind ne '$';
 	return undef if $value < 0;
+	return [map { reply($c, $deadline) } 1 .. $value] if $kind eq '*';
+	die "redis: unexpected reply $kind$value\n" if $kind ne '$';
 	$c->need(sub { length $c->{in} >= $value + 2 }, $deadline, 'reply');
-	return substr $c->{in}, 0, $value;
+	my $text = substr $c->{in}, 0, $value;
+	substr($c->{in}, 0, $value + 2) = '';
+	return $text;
 }
+
+# Names of what taskq has put.
+sub names { my ($self) = @_; return sort @{ $self->command('KEYS', 'taskq:*') } }
 
 1;

@@ -1,4 +1,4 @@
-/* cache_breaker.c: five in a row, waits that grow, a probe that closes or does not. */
+/* cache_breaker_test.c - five in a row, waits that grow, a probe that closes or does not. */
 #include "cache/cache_int.h"
 
 #include "tap.h"

@@ -1,4 +1,4 @@
-/* cache_value.c: what was packed comes back; every other byte, key, epoch and signer is nothing. */
+/* cache_value_test.c - what was packed comes back; every other byte, key, epoch and signer is nothing. */
 #include "cache/cache_int.h"
 #include "task/task.h"
 

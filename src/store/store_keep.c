@@ -11,7 +11,8 @@
 
 #define KEEP_MAGIC 0x5c0a4ee9U
 #define PARTITION_DAYS 9
-#define PURGE_BATCH 1000
+#define PURGE_BATCH 500
+#define PURGE_PAUSE (50 * CLOCK_MS)   /* after a full batch: as many keys may expire as are made */
 #define DEPTH_REST CLOCK_SECOND       /* between two measurements, at least, and ... */
 #define DEPTH_SHARE 20                /* ... so many times what the last one took */
 #define WALK_PAUSE CLOCK_SECOND       /* between two stretches */
@@ -264,7 +265,7 @@ on_purged(struct request *r)
 	MAGIC_CHECK(d, KEEP_MAGIC);
 	if (r->status == STORE_OK)
 		d->count = PQntuples(r->results[0]);
-	duty_answer(d, r, -1);
+	duty_answer(d, r, d->count == PURGE_BATCH ? PURGE_PAUSE : -1);
 	request_free(&r);
 }
 

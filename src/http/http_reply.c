@@ -89,6 +89,7 @@ http_reply_problem(struct http_request *r, const struct http_problem *p)
 {
 	struct buf b = { 0 };
 
+	ASSERT(p->status < 500 || http_method(r) != HTTP_POST || p->outcome != NULL); /* whoever sent it must know */
 	put_type(&b, p->code);
 	put_member(&b, "title", span_of(http_status_text(p->status)));
 	buf_printf(&b, ",\"status\":%d", p->status);

@@ -178,6 +178,15 @@ my $gone = key();
 	is(join(', ', words(submit('a', $gone, $echo)), stored() - $before), 'first, 1', 'free: after 503');
 }
 
+{
+	my $c = $daemon{c} = Taskq->start(pg => $pg, config => "workers = 0\nlimits { rate = 1\n burst = 1 }\n$config", migrate => 0);
+	my ($key, $before) = ('', stored());
+	wait_for(sub { $before = stored(); words(submit('c', $key = key(), $echo)) =~ /^429/ }, 20, 'too many submissions');
+	is(words(submit('c', $key, $echo)), '429 rate_limited, retry later', 'free: more than the rate allows');
+	is(join(', ', words(submit('a', $key, $echo)), stored() - $before), 'first, 1', 'free: after 429');
+	is($c->stop, 0, 'drained');
+}
+
 # --- a key in flight elsewhere -----------------------------------------------------------------------------------------------------
 
 # The key's row as another transaction has just written it, which has not yet committed.

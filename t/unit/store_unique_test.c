@@ -227,7 +227,7 @@ test_lock(void)
 	struct task_request plain = request("[9]", "", TASK_HOLD_NONE, 0),
 			    r = request("[9]", "locked", TASK_HOLD_LIVE, 0);
 	struct id digest = task_key_digest(SPAN("t"), SPAN("locked"));
-	struct answer x, y;
+	struct answer x, y, z;
 	char text[ID_TEXT];
 
 	id_format(&digest, text);
@@ -239,14 +239,42 @@ test_lock(void)
 	pg_say(other, "insert into taskq.uniq values ('%s', %d, '%s', 2, null)", text,
 	    task_key_bucket(SPAN("t"), SPAN("locked")), text);
 	post(&r, "t", "k1", &x);
+	post(&r, "t", "k3", &z);
 	pg_turn(50 * CLOCK_MS);
 	post(&plain, "t", "k2", &y);
 	pg_wait(&y.done);
-	ok(accepted(&y) && !x.done, "who waits for a name leaves a connection to the others");
+	ok(accepted(&y) && !x.done && !z.done, "those who wait for a name leave a connection to the others");
 	pg_wait(&x.done);
 	ok(x.a.status == STORE_OK && x.a.verdict == STORE_BUSY, "a name that somebody is taking is busy");
 	pg_say(other, "rollback");
 	PQfinish(other);
+	pg_wait(&z.done);
+}
+
+/* The only connection goes round. */
+static void
+test_turns(void)
+{
+	static struct task_request r[MANY];
+	static struct answer x[MANY];
+	static char keys[MANY][16];
+	struct task_request plain = request("[12]", "", TASK_HOLD_NONE, 0);
+	struct answer y;
+	int i, stored = 0;
+
+	for (i = 0; i < MANY; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "turn %d", i);
+		r[i] = request("[12]", keys[i], TASK_HOLD_LIVE, 0);
+		post(&r[i], "t", keys[i], &x[i]);
+	}
+	post(&plain, "t", "turn", &y);
+	pg_wait(&y.done);
+	ok(accepted(&y) && !x[MANY - 1].done, "those with a name do not all go first");
+	for (i = 0; i < MANY; i++) {
+		pg_wait(&x[i].done);
+		stored += accepted(&x[i]);
+	}
+	is_int(stored, MANY, "and all are stored");
 }
 
 static void
@@ -331,6 +359,11 @@ main(void)
 	test_lock();
 	test_poison();
 	test_purge();
+	store_close(&store);
+	o.submit_connections = 1;
+	store = store_open(&o);
+	is_str(pg_wait_ready(store), NULL, "ready with one connection");
+	test_turns();
 	store_close(&store);
 	proxy_end();
 	loop_free(&pg_loop);

@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(now);
+use Taskq::Machine qw(now temp_dir write_file);
 use Taskq::Postgres;
 use Taskq::Proxy;
 use Taskq::Session;
@@ -15,6 +15,9 @@ my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);
 my $config = "http { request_timeout = 2s }\npostgres { deadline = 900ms\n statement_timeout = 800ms\n lock_timeout = 400ms }\n" .
 	"handler echo { kind = builtin builtin = echo }\nhandler fail { kind = builtin builtin = fail }\nwork { poll = 100ms }\n";
+my $schema = temp_dir('schema') . '/strict.json';
+write_file($schema, '{"type":"object","properties":{"n":{"type":"integer"}}}');
+$config .= "handler strict { kind = builtin builtin = echo schema = \"$schema\" }\n";
 my $a = Taskq->start(pg => $pg, config => $config);
 my $b = Taskq->start(pg => $pg, config => "workers = 0\n$config", migrate => 0, proxy => $proxy); # its line can be cut
 my %daemon = (a => $a, b => $b);
@@ -155,7 +158,11 @@ for my $row (
 
 # --- what leaves a key free ------------------------------------------------------------------------------------------------------
 
+my $only = '{"task_type":"echo","delay":3600,"unique":{"key":"one","for":"live"}}';
+submit('a', key(), $only);
 for my $row (
+	['409 not_unique',     $only],
+	['422 invalid_payload', '{"task_type":"strict","payload":{"n":"1"}}'],
 	['400 invalid_json',   '{"task_type":'],
 	['400 missing_field',  '{}'],
 	['400 invalid_field',  '{"task_type":"echo","priority":"high"}'],

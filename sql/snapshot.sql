@@ -161,12 +161,8 @@ CREATE TABLE taskq.lease (
     lost smallint NOT NULL,
     amended boolean NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT lease_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT lease_crashes_check CHECK ((crashes >= 0)),
-    CONSTRAINT lease_lost_check CHECK ((lost >= 0)),
-    CONSTRAINT lease_one_batch CHECK ((taskq.batch(lo) = taskq.batch(hi))),
-    CONSTRAINT lease_order CHECK ((lo <= hi)),
-    CONSTRAINT lease_run_check CHECK ((run >= 0))
+    CONSTRAINT lease_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
+    CONSTRAINT lease_range CHECK (((lo <= hi) AND (substr(uuid_send(lo), 1, 14) = substr(uuid_send(hi), 1, 14))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
 
@@ -213,13 +209,8 @@ CREATE TABLE taskq.ready (
     lost smallint DEFAULT 0 NOT NULL,
     amended boolean DEFAULT false NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT ready_amended_alone CHECK (((NOT amended) OR (lo = hi))),
-    CONSTRAINT ready_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT ready_crashes_check CHECK ((crashes >= 0)),
-    CONSTRAINT ready_lost_check CHECK ((lost >= 0)),
-    CONSTRAINT ready_one_batch CHECK (((taskq.batch(lo) = taskq.batch(hi)) AND (taskq.batch(start) = taskq.batch(lo)))),
-    CONSTRAINT ready_order CHECK (((start <= lo) AND (lo <= hi))),
-    CONSTRAINT ready_run_check CHECK ((run >= 0))
+    CONSTRAINT ready_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
+    CONSTRAINT ready_range CHECK (((start <= lo) AND (lo <= hi) AND ((lo = hi) OR (NOT amended)) AND (substr(uuid_send(start), 1, 14) = substr(uuid_send(hi), 1, 14))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
 
@@ -287,10 +278,7 @@ CREATE TABLE taskq.waiting (
     lost smallint DEFAULT 0 NOT NULL,
     amended boolean DEFAULT false NOT NULL,
     why smallint NOT NULL,
-    CONSTRAINT waiting_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT waiting_crashes_check CHECK ((crashes >= 0)),
-    CONSTRAINT waiting_lost_check CHECK ((lost >= 0)),
-    CONSTRAINT waiting_run_check CHECK ((run >= 0)),
+    CONSTRAINT waiting_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
     CONSTRAINT waiting_why CHECK ((why = ANY (ARRAY[1, 2])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');

@@ -33,19 +33,19 @@ sub taken { my ($sql, $name) = @_; is($s->run($sql), '', $name); return }
 sub refused { my ($constraint, $sql, $name) = @_; like($s->run($sql), qr/$constraint/, $name); return }
 
 taken(ready(id(0), id(9)), 'a range of one batch');
-refused('ready_one_batch', ready(id(0), "'$next'"), 'a range over two batches would cover foreign tasks');
-refused('ready_order', ready(id(5), id(4)), 'a range that ends before it begins');
-refused('ready_order', ready(id(1), id(4), start => id(2)), 'a range that begins before its key');
-refused('ready_one_batch', ready(id(1), id(4), start => "'00000000-0000-0000-0000-000000000000'"), 'a key of another batch');
-refused('ready_amended_alone', ready(id(0), id(1), amended => 'true'), 'an amended task in company');
+refused('ready_range', ready(id(0), "'$next'"), 'a range over two batches would cover foreign tasks');
+refused('ready_range', ready(id(5), id(4)), 'a range that ends before it begins');
+refused('ready_range', ready(id(1), id(4), start => id(2)), 'a range that begins before its key');
+refused('ready_range', ready(id(1), id(4), start => "'00000000-0000-0000-0000-000000000000'"), 'a key of another batch');
+refused('ready_range', ready(id(0), id(1), amended => 'true'), 'an amended task in company');
 taken(ready(id(3), id(3), amended => 'true'), 'an amended task alone');
 refused('check', 'update taskq.ready set attempts = -1', 'attempts below zero');
 
 taken(lease(id(0), id(3), 100), 'a lease');
 refused('lease_pkey', lease(id(0), id(3), 100), 'the same lease twice');
 taken(lease(id(0), id(0), 101), 'a new lease of a task that left the old one, which lives on');
-refused('lease_one_batch', lease(id(0), "'$next'", 102), 'a lease over two batches');
-refused('lease_order', lease(id(3), id(0), 103), 'a lease that ends before it begins');
+refused('lease_range', lease(id(0), "'$next'", 102), 'a lease over two batches');
+refused('lease_range', lease(id(3), id(0), 103), 'a lease that ends before it begins');
 
 taken(done(0, 1, 100), 'an end');
 refused('pkey', done(0, 3, 'null'), 'a second end');

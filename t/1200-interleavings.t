@@ -173,7 +173,7 @@ sub submit {
 	my $n = @keys;
 	return [[['submit', 'array[' . join(', ', @digests) . ']', each_of($n, '1::int2'), each_of($n, "sha256('x')"), ids($first .. $first + $n - 1),
 		each_of($n, 1), each_of($n, '0::int2'), each_of($n, '5::int2'), each_of($n, 'null::timestamptz'), each_of($n, 'null::int8'),
-		each_of($n, 'false'), each_of($n, 'null::bytea'), each_of($n, "'{}'::bytea"), each_of($n, '1::int2'), '1::int2', '86400000000', '1::int2',
+		'null::uuid', each_of($n, 'null::bytea'), each_of($n, "'{}'::bytea"), each_of($n, '1::int2'), '1::int2', '86400000000', '1::int2',
 		'array[1]', 'array[0::int2]', ids($first), ids($first + $n - 1)]]];
 }
 my $keys = "select format('%s keys, %s tasks', (select count(*) from taskq.idem), (select count(*) from taskq.task))

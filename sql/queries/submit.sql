@@ -9,7 +9,7 @@
 -- $7 max_attempts int2[]
 -- $8 run_at timestamptz[]   null: see delay
 -- $9 delay int8[]           microseconds from now; null: at once
--- $10 later bool[]          goes to waiting, not to ready
+-- $10 later uuid            tasks from this id on go to waiting, not to ready; null: none does
 -- $11 options bytea[]
 -- $12 payload bytea[]
 -- $13 surface int2[]
@@ -23,8 +23,8 @@
 -- result: id uuid, run_at timestamptz, created_at timestamptz   a row per stored task
 -- tables: idem, task, waiting, ready
 with input as materialized (
-	select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		u(digest, kbucket, fp, id, lane, prio, max_attempts, run_at, delay, later, options, payload, surface)
+	select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $12, $13)
+		u(digest, kbucket, fp, id, lane, prio, max_attempts, run_at, delay, options, payload, surface)
 ),
 i as (
 	insert into taskq.idem (digest, bucket, fp, task_id, surface, version, expires_at)
@@ -39,13 +39,13 @@ t as (
 		coalesce(u.run_at, now() + u.delay * interval '1 microsecond'), u.options, u.payload
 	from input u
 	where u.digest is null or u.id in (select i.task_id from i)
-	returning id, run_at, created_at
+	returning id, lane, prio, run_at, created_at
 ),
 w as (
 	insert into taskq.waiting (id, bucket, due_at, lane, prio, why)
-	select u.id, $16, coalesce(u.run_at, now() + u.delay * interval '1 microsecond'), u.lane, u.prio, 1
-	from input u
-	where u.later and (u.digest is null or u.id in (select i.task_id from i))
+	select t.id, $16, t.run_at, t.lane, t.prio, 1
+	from t
+	where t.id >= $10
 ),
 r as (
 	insert into taskq.ready (lane, prio, start, bucket, lo, hi, n)

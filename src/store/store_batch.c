@@ -53,6 +53,7 @@ take(struct batch *b, struct submitter *u)
 		if (tasks == BATCH_ITEMS || bytes > BATCH_BYTES_MAX)
 			break;
 		list_remove(&it->node);
+		u->ncollected--;
 		it->sent = true;
 		tasks++;
 		memcpy(&at, it->digest.b, sizeof(at));
@@ -155,10 +156,20 @@ bind_numbers(struct stmt *t, const struct batch *b)
 		else
 			stmt_null(t);
 	stmt_array_end(t);
-	stmt_array(t);
-	for (i = 0; i < b->n; i++)
-		stmt_bool(t, b->items[i]->later);
-	stmt_array_end(t);
+}
+
+/* The sorted batch ends with those that wait for their time. */
+static void
+bind_first_later(struct stmt *t, const struct batch *b)
+{
+	int i;
+
+	for (i = b->n; i > 0 && b->items[i - 1]->later; i--)
+		;
+	if (i < b->n)
+		stmt_uuid(t, &b->items[i]->id);
+	else
+		stmt_null(t);
 }
 
 static void
@@ -252,6 +263,7 @@ batch_send(struct batch *b)
 		r->uncertain = r->uncertain || b->items[i]->doubt;
 	bind_keys(t, b);
 	bind_numbers(t, b);
+	bind_first_later(t, b);
 	bind_bodies(t, b);
 	stmt_int2(t, TASK_RENDER_VERSION);
 	stmt_int8(t, b->owner->store->o.conf->keys.ttl);
@@ -280,6 +292,8 @@ batch_begin(struct submitter *u)
 		b->items[i]->id = task_id_at(&first, (uint32_t)i);
 		b->items[i]->rounds++;
 	}
+	b->left_at = clock_now();
+	gather_left(&u->gather);
 	batch_send(b);
 	return true;
 }
@@ -415,8 +429,11 @@ static void
 on_stored(struct request *r)
 {
 	struct batch *b = r->arg;
+	int64_t now = clock_now();
 
 	MAGIC_CHECK(b, BATCH_MAGIC);
+	if (b->left_at != 0)
+		gather_landed(&b->owner->gather, b->n, now - b->left_at, b->owner->ncollected, now);
 	if (r->status == STORE_OK)
 		stored(b, r->results[0]);
 	else if (r->action == ACTION_SPLIT && r->status != STORE_FAILED && b->n > 1 && !pool_closing(b->owner->pool))

@@ -1,5 +1,6 @@
 /* id.c - 128-bit identifiers and their text. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -67,16 +68,44 @@ id_is_zero(const struct id *id)
 	return id_eq(id, &zero);
 }
 
+/* Random bytes come from the kernel sixteen ids at a time: a call for each id would be one more for every request.  A child begins with none,
+ * so that it never makes an id that its parent makes too. */
+static struct {
+	uint8_t bytes[256];
+	size_t left;
+	bool guarded;
+} pool;
+
+static void
+pool_forget(void)
+{
+	pool.left = 0;
+}
+
+static void
+pool_fill(void)
+{
+	ssize_t n;
+
+	if (!pool.guarded)
+		MUST(pthread_atfork(NULL, NULL, pool_forget) == 0);
+	pool.guarded = true;
+	do
+		n = getrandom(pool.bytes, sizeof(pool.bytes), 0);
+	while (n < 0 && errno == EINTR);
+	ASSERT(n == (ssize_t)sizeof(pool.bytes)); /* up to 256 bytes never fall short */
+	pool.left = sizeof(pool.bytes);
+}
+
 struct id
 id_random(void)
 {
 	struct id id;
-	ssize_t n;
 
-	do
-		n = getrandom(id.b, sizeof(id.b), 0);
-	while (n < 0 && errno == EINTR);
-	ASSERT(n == (ssize_t)sizeof(id.b));
+	if (pool.left < sizeof(id.b))
+		pool_fill();
+	pool.left -= sizeof(id.b);
+	memcpy(id.b, pool.bytes + pool.left, sizeof(id.b));
 	id.b[6] = (uint8_t)((id.b[6] & 0x0f) | 0x40);
 	id.b[8] = (uint8_t)((id.b[8] & 0x3f) | 0x80);
 	return id;

@@ -237,6 +237,18 @@ struct item {
 	int rounds; /* how often it joined a batch */
 };
 
+/* store_gather.c: whether what was collected leaves now or waits for company */
+struct gather {
+	int flying;        /* batches under way */
+	int expected;      /* submissions worth waiting for after the last one landed */
+	int64_t since;     /* when the first of those that wait came; 0: nobody waits */
+	int64_t landed_at; /* clock_now() */
+	int64_t took;      /* us of a commit, lately */
+};
+void gather_left(struct gather *g);
+void gather_landed(struct gather *g, int tasks, int64_t took, int waiting, int64_t now);
+int64_t gather_hold(struct gather *g, int waiting, int64_t now) MUSTCHECK; /* us; 0: go */
+
 struct submitter {
 	unsigned magic;
 	struct store *store;
@@ -246,6 +258,8 @@ struct submitter {
 	int32_t maker_writer; /* whose maker it is */
 	struct list fresh;    /* lane not known yet */
 	struct list collected;
+	int ncollected;
+	struct gather gather;
 	struct list uniques; /* wait for a transaction of their own */
 	int uniques_sent;
 	bool unique_went; /* the last turn was theirs */
@@ -281,6 +295,7 @@ struct batch {
 	struct submitter *owner;
 	struct item **items; /* sorted; ids ascend */
 	int n;
+	int64_t left_at; /* clock_now(); 0: one half of another */
 };
 
 void batch_free(struct batch *b);

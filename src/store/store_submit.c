@@ -55,6 +55,7 @@ item_again(struct submitter *u, struct item *it)
 {
 	ASSERT(it->fn != NULL && list_empty(&it->twins));
 	it->sent = false;
+	it->lane = 0;
 	list_remove(&it->node);
 	list_push(&u->fresh, &it->node);
 	submitter_kick(u);
@@ -83,6 +84,7 @@ sweep(struct submitter *u, int64_t now)
 				    .why = store_lie(u->store) != NULL    ? store_lie(u->store)
 					   : u->store->trouble[0] != '\0' ? u->store->trouble
 									  : "no connection was free in time" });
+		u->ncollected -= it->lane > 0 && !unique_wanted(it);
 		item_free(it);
 	}
 }
@@ -107,6 +109,7 @@ name_fresh(struct submitter *u)
 			continue;
 		}
 		list_push(unique_wanted(it) ? &u->uniques : &u->collected, &it->node);
+		u->ncollected += !unique_wanted(it);
 	}
 }
 
@@ -114,7 +117,7 @@ static void
 submitter_run(void *arg)
 {
 	struct submitter *u = arg;
-	int64_t now = clock_now();
+	int64_t now = clock_now(), hold = SWEEP;
 
 	MAGIC_CHECK(u, SUBMIT_MAGIC);
 	u->kicked = false;
@@ -123,12 +126,14 @@ submitter_run(void *arg)
 	name_fresh(u);
 	if (u->store->writer != 0 && store_lie(u->store) == NULL)
 		unique_run(u);
-	while (u->store->writer != 0 && store_lie(u->store) == NULL && !list_empty(&u->collected) &&
-	       pool_idle(u->pool) > 0)
-		if (!batch_begin(u))
+	while (u->store->writer != 0 && store_lie(u->store) == NULL && u->ncollected > 0 && pool_idle(u->pool) > 0) {
+		hold = gather_hold(&u->gather, u->ncollected, now);
+		if (hold > 0 || !batch_begin(u))
 			break;
+		hold = SWEEP;
+	}
 	if (!list_empty(&u->all) && !u->kicked)
-		loop_timer_set(u->timer, SWEEP);
+		loop_timer_set(u->timer, hold > 0 && hold < SWEEP ? hold : SWEEP);
 }
 
 void

@@ -12,7 +12,8 @@ use Test::More ();
 sub new {
 	my ($class, %o) = @_;
 	my $self = bless { off => $o{off} || Taskq->start(config => 'workers = 0') }, $class;
-	$self->{on} = Taskq->start(config => "workers = 0\nredis { address = \"$o{address}\" fill = new }\n" . ($o{config} || ''));
+	$self->{on} = Taskq->start(config => "workers = 0\nredis { address = \"$o{address}\" fill = new }\n" . ($o{config} || ''),
+		map { exists $o{$_} ? ($_ => $o{$_}) : () } 'migrate');
 	$self->wait_used if !exists $o{used} || $o{used};
 	return $self;
 }

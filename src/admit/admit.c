@@ -74,9 +74,15 @@ say(const struct admission *a, const struct store_submitted *s)
 static void
 answer_later(struct admission *a, const struct store_submitted *s)
 {
-	struct admit_answer answer = { .verdict = ADMIT_LATER, .outcome_unknown = s->status == STORE_UNSURE };
+	struct admit_answer answer = {
+		.verdict = ADMIT_LATER,
+		.outcome_unknown = s->status == STORE_UNSURE,
+		.why = s->why,
+	};
 
-	if (answer.outcome_unknown)
+	if (a->item)
+		; /* one line for all of them, later */
+	else if (answer.outcome_unknown)
 		log_warning("submission may or may not be stored", log_str("error", s->why),
 		    log_span("request_id", a->request_id));
 	else

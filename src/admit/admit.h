@@ -18,7 +18,9 @@ enum admit_verdict {
 	ADMIT_NOT_UNIQUE, /* another task holds the unique name; the key is not used */
 	ADMIT_INVALID,    /* problem says what */
 	ADMIT_FULL,       /* the queue is full, and the key was not stored */
-	ADMIT_LATER       /* the store cannot now; outcome_unknown tells whether something may have happened */
+	ADMIT_LATER,      /* the store cannot now; outcome_unknown tells whether something may have happened */
+	ADMIT_LIMITED,    /* an item of a bulk request beyond the tenant's rate */
+	ADMIT_VERDICTS
 };
 
 struct admit_answer {
@@ -32,6 +34,7 @@ struct admit_answer {
 	struct span queue;                  /* FULL: its name, what waits there, and how much may */
 	int64_t waits, most;
 	bool outcome_unknown; /* LATER: Taskq-Outcome */
+	const char *why;      /* LATER: for the log */
 	int64_t expires_at;   /* of the key */
 	enum task_hold hold;  /* NOT_UNIQUE: how the holder has the name */
 	int64_t held_until;   /* NOT_UNIQUE: of a window; else 0 */
@@ -80,5 +83,53 @@ struct admit_limited admit_limit_take(struct admit *a, struct span tenant, int n
 /* What `r` points to is borrowed until the callback, `r` itself is not.  What is INVALID in itself is said
  * before this returns; what only does not fit its schema when the store has said that the key is new. */
 void admit_submit(struct admit *a, const struct admit_request *r, admit_fn *fn, void *arg);
+
+/* --- admit_batch.c: a body of many ---------------------------------------------------------------------------------------- */
+
+#define ADMIT_BATCH_MAX 10000 /* items of a bulk request */
+
+struct admit_item {
+	uint8_t verdict; /* enum admit_verdict; ADMIT_VERDICTS: not known yet */
+	bool outcome_unknown;
+	uint32_t text;    /* INVALID: its place in the texts: a JSON Pointer, NUL, what was expected, NUL */
+	int32_t again;    /* LIMITED: seconds */
+	struct id id;     /* ACCEPT, REPLAY: of the task; CONFLICT: of the first; NOT_UNIQUE: of the holder */
+	int64_t at;       /* ACCEPT, REPLAY: the key expires; CONFLICT: the first was created; NOT_UNIQUE: held_until */
+	const char *code; /* INVALID */
+};
+
+/* What is wrong with the body as a whole; the items before it have their verdicts. */
+struct admit_batch_trouble {
+	int status;       /* 0: nothing */
+	const char *code; /* "invalid_json", "too_many_items", "item_too_large", "no_items" */
+	char detail[200];
+	uint64_t index;  /* of the item where it was met */
+	uint64_t offset; /* in the body */
+};
+
+struct admit_batch_result {
+	const struct admit_item *items; /* in the order of the body */
+	int n;
+	int count[ADMIT_VERDICTS]; /* items by verdict */
+	const char *texts;
+	const struct admit_batch_trouble *trouble;
+};
+
+struct admit_batch_request {
+	struct span tenant, trace_id, request_id; /* borrowed until done() */
+	bool lines;                               /* NDJSON */
+	size_t item_max;                          /* bytes of an item */
+	int64_t patience;                         /* us: for the verdict of an item */
+	void (*room)(void *arg);                  /* admit_batch_full() is false again */
+	void (*done)(
+	    void *arg, const struct admit_batch_result *result); /* once, after admit_batch_end(); frees the batch */
+	void *arg;
+};
+struct admit_batch *admit_batch_new(struct admit *a, const struct admit_batch_request *r) MUSTCHECK;
+/* The next bytes of the body, in any pieces. */
+void admit_batch_data(struct admit_batch *b, struct span piece);
+bool admit_batch_full(const struct admit_batch *b); /* enough is in flight: send no more until room() */
+/* The body ends; not whole: the client or the edge cut it off.  What is in flight is waited for. */
+void admit_batch_end(struct admit_batch *b, bool whole);
 
 #endif

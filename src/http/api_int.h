@@ -85,6 +85,9 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 bool api_limit(struct api *api, struct http_request *r, int n) MUSTCHECK;
 void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 429: the queue is full */
 
+/* The trace id of a valid traceparent; else empty.  api_task.c */
+struct span api_trace(const struct http_request *r);
+
 /* --- api_compat.c: what did not validate -------------------------------------------------------------------------------------- */
 
 struct api_compat_error {

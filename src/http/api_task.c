@@ -28,8 +28,8 @@ is_hex_id(const char *p, size_t len)
 #define TRACE_VERSION_0 55 /* bytes of 00-<32>-<16>-<2> */
 
 /* The trace id of a valid W3C traceparent; of any other line the empty span: a bad one is as good as none. */
-static struct span
-trace_of(const struct http_request *r)
+struct span
+api_trace(const struct http_request *r)
 {
 	struct span h = http_header(r, "traceparent"), none = { 0 };
 	const char *p = h.ptr;
@@ -107,7 +107,11 @@ on_admitted(void *arg, const struct admit_answer *a)
 	case ADMIT_LATER:
 		api_reply_later(c->r, a->outcome_unknown);
 		return;
+	case ADMIT_LIMITED:
+	case ADMIT_VERDICTS:
+		break;
 	}
+	UNREACHABLE("a verdict of bulk requests only");
 }
 
 void
@@ -119,7 +123,7 @@ api_task_submit(void *app, struct http_request *r)
 		.key_header = http_header(r, "idempotency-key"),
 		.key_lines = http_header_count(r, "idempotency-key"),
 		.body = http_body(r),
-		.trace_id = trace_of(r),
+		.trace_id = api_trace(r),
 		.request_id = http_request_id(r),
 		.arena = http_arena(r),
 		.deadline = http_received_at(r) + c->api->conf->http.request_timeout,

@@ -132,7 +132,10 @@ struct http_problem {
 	int retry_after;     /* seconds; 0: nothing to say; the member retryable follows from it and the status */
 	bool retryable;      /* the same request may succeed later, nobody knows when */
 	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null */
+	struct span more;    /* further members, each with a comma before it */
 };
+/* A JSON Pointer as the `pointer` of a problem, a URI fragment in quotes. */
+void http_put_pointer(struct buf *b, const char *pointer);
 void http_reply_problem(struct http_request *r, const struct http_problem *p);
 
 /* --- routes.def, api_*.c ------------------------------------------------------------------------------------------------ */

@@ -12,7 +12,7 @@
 #include "http/http_int.h"
 
 #define REQUEST_COST 4096       /* head, arena, and its place with those who wait for the database */
-#define STREAM_COST (64 * 1024) /* a body that comes in pieces: what is on the way */
+#define STREAM_COST (4 * 1024 * 1024) /* a body that comes in pieces: what of it is on the way */
 #define GATE_EARLY \
 	(64 * 1024) /* a body that is no longer costs less than a new connection: it is read and thrown away */
 #define RUSH (8 * 1024 * 1024)      /* that much was held */

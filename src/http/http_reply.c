@@ -51,17 +51,23 @@ put_fragment(struct buf *b, const char *pointer)
 			buf_printf(b, "%%%02X", (unsigned char)*pointer);
 }
 
-static void
-put_errors(struct buf *b, const struct http_problem *p)
+void
+http_put_pointer(struct buf *b, const char *pointer)
 {
 	struct buf fragment = { 0 };
 
-	put_fragment(&fragment, p->pointer);
-	buf_puts(b, ",\"errors\":[{\"pointer\":");
+	put_fragment(&fragment, pointer);
 	buf_json_string(b, buf_span(&fragment));
+	buf_free(&fragment);
+}
+
+static void
+put_errors(struct buf *b, const struct http_problem *p)
+{
+	buf_puts(b, ",\"errors\":[{\"pointer\":");
+	http_put_pointer(b, p->pointer);
 	put_member(b, "detail", span_of(p->detail));
 	buf_puts(b, "}]");
-	buf_free(&fragment);
 }
 
 static void
@@ -104,6 +110,7 @@ http_reply_problem(struct http_request *r, const struct http_problem *p)
 	buf_printf(&b, ",\"retryable\":%s", is_retryable(p) ? "true" : "false");
 	if (p->retry_after > 0)
 		buf_printf(&b, ",\"retry_after\":%d", p->retry_after);
+	buf_putspan(&b, p->more);
 	buf_puts(&b, "}\n");
 	put_lines(r, p);
 	http_reply(r, p->status, "application/problem+json", buf_span(&b));

@@ -35,12 +35,13 @@ path_matches(const char *pattern, struct http_request *r)
 	return at == path.len;
 }
 
-/* The row for the request; -1: none.  *methods_r gets a bit for the method of every row whose path fits, *flags_r their flags. */
+/* The row for the request; -1: none.  A path that a row names as it is belongs to such rows alone, whatever the method.  *methods_r gets a bit for the method of every row whose path fits, *flags_r their flags. */
 static int
 route_row(struct http_request *r, unsigned *methods_r, int *flags_r)
 {
 	const struct http_options *o = &r->s->o;
 	enum http_method method = r->method == HTTP_HEAD ? HTTP_GET : r->method;
+	bool literal = false;
 	int i;
 
 	*methods_r = 0;
@@ -48,8 +49,9 @@ route_row(struct http_request *r, unsigned *methods_r, int *flags_r)
 	for (i = 0; i < o->nroutes; i++) {
 		if ((o->routes[i].flags & HTTP_ROUTE_COMPAT) != 0 && !o->conf->http.compat)
 			continue;
-		if (!path_matches(o->routes[i].path, r))
+		if (!path_matches(o->routes[i].path, r) || (literal && r->nparams > 0))
 			continue;
+		literal = r->nparams == 0;
 		if (r->s->methods[i] == method)
 			return i;
 		*methods_r |= 1u << r->s->methods[i];

@@ -15,17 +15,35 @@ or_empty(const void *bytes)
 	return bytes != NULL ? bytes : "";
 }
 
+/* Looked up once: the library searches its providers, under a lock, at every call that does not bring the algorithm. */
+static EVP_MD *sha256;
+static EVP_MD_CTX *context;
+
+static void
+look_up(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	context = EVP_MD_CTX_new();
+	ASSERT(sha256 != NULL && context != NULL);
+}
+
 void
 digest_sha256(const void *bytes, size_t len, uint8_t out[DIGEST_LEN])
 {
-	MUST(SHA256(or_empty(bytes), len, out) != NULL);
+	if (sha256 == NULL)
+		look_up();
+	MUST(EVP_DigestInit_ex2(context, sha256, NULL) == 1);
+	MUST(EVP_DigestUpdate(context, or_empty(bytes), len) == 1);
+	MUST(EVP_DigestFinal_ex(context, out, NULL) == 1);
 }
 
 void
 digest_hmac(struct span key, const void *bytes, size_t len, uint8_t out[DIGEST_LEN])
 {
 	ASSERT(key.len <= INT32_MAX);
-	MUST(HMAC(EVP_sha256(), or_empty(key.ptr), (int)key.len, or_empty(bytes), len, out, NULL) != NULL);
+	if (sha256 == NULL)
+		look_up();
+	MUST(HMAC(sha256, or_empty(key.ptr), (int)key.len, or_empty(bytes), len, out, NULL) != NULL);
 }
 
 bool

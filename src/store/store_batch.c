@@ -31,6 +31,10 @@ batch_new(struct submitter *u, int room)
 void
 batch_free(struct batch *b)
 {
+	int64_t now = clock_now();
+
+	if (b->left_at != 0)
+		gather_landed(&b->owner->gather, b->tasks, now - b->left_at, b->owner->ncollected, now);
 	mem_free(&b->items);
 	b->magic = 0;
 	mem_free(&b);
@@ -293,6 +297,7 @@ batch_begin(struct submitter *u)
 		b->items[i]->rounds++;
 	}
 	b->left_at = clock_now();
+	b->tasks = b->n;
 	gather_left(&u->gather);
 	batch_send(b);
 	return true;
@@ -429,11 +434,8 @@ static void
 on_stored(struct request *r)
 {
 	struct batch *b = r->arg;
-	int64_t now = clock_now();
 
 	MAGIC_CHECK(b, BATCH_MAGIC);
-	if (b->left_at != 0)
-		gather_landed(&b->owner->gather, b->n, now - b->left_at, b->owner->ncollected, now);
 	if (r->status == STORE_OK)
 		stored(b, r->results[0]);
 	else if (r->action == ACTION_SPLIT && r->status != STORE_FAILED && b->n > 1 && !pool_closing(b->owner->pool))

@@ -3,7 +3,8 @@
  * A commit costs the server about as much as twenty of its rows, so on a busy machine throughput is a matter of how many submissions share
  * one.  Clients that were just answered come back within a fraction of a commit: after a batch has landed the next one waits for about as
  * many as it answered, at most for half of a commit; and while one is under way a second one leaves beside it when it is large, or
- * when its first submission has waited for as long as a commit takes.  A submission that comes alone never waits.  Pure; no I/O.
+ * when its first submission has waited for as long as a commit takes.  A submission that comes alone never waits, nor does a
+ * process that submits alone, for the server would idle meanwhile.  Pure; no I/O.
  */
 #include "store/store_int.h"
 
@@ -25,7 +26,7 @@ gather_landed(struct gather *g, int tasks, int64_t took, int waiting, int64_t no
 	g->flying--;
 	g->took = g->took == 0 ? took : (7 * g->took + took) / 8;
 	g->landed_at = now;
-	g->expected = tasks + waiting < 4 ? 0 : (tasks + waiting) * 7 / 8;
+	g->expected = g->alone || tasks + waiting < 4 ? 0 : (tasks + waiting) * 7 / 8;
 }
 
 /* us until it may leave; 0: now. */

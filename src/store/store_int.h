@@ -239,6 +239,7 @@ struct item {
 
 /* store_gather.c: whether what was collected leaves now or waits for company */
 struct gather {
+	bool alone;        /* no other process submits here: the server would idle while we wait */
 	int flying;        /* batches under way */
 	int expected;      /* submissions worth waiting for after the last one landed */
 	int64_t since;     /* when the first of those that wait came; 0: nobody waits */
@@ -296,6 +297,7 @@ struct batch {
 	struct item **items; /* sorted; ids ascend */
 	int n;
 	int64_t left_at; /* clock_now(); 0: one half of another */
+	int tasks;       /* when it left */
 };
 
 void batch_free(struct batch *b);
@@ -439,17 +441,17 @@ struct store {
 	struct store_pool *read_pool;
 	struct store_pool *worker_pool;
 	struct store_pool *keeper_pool;
-	struct store_server server; /* as learned last */
+	struct store_server server;  /* as learned last */
 	struct store_epoch answered; /* of the connection whose answer came last */
-	bool steady;                /* its clock was where the look before had it */
-	char unhealthy[160];        /* what health_trouble() said */
-	bool unnamed;               /* no named statements in this process any more */
-	int nready;                 /* greeted connections */
-	int64_t connected_at;       /* clock_now(): since then at least one of them was there; 0: none is */
-	char trouble[256];          /* why the last connection failed; empty when the last one did not */
-	int32_t writer;             /* identity of this life; 0: not known yet */
-	uint32_t counter;           /* of store_new_rid() */
-	struct id names_seen;       /* how far the walk over unique names is */
+	bool steady;                 /* its clock was where the look before had it */
+	char unhealthy[160];         /* what health_trouble() said */
+	bool unnamed;                /* no named statements in this process any more */
+	int nready;                  /* greeted connections */
+	int64_t connected_at;        /* clock_now(): since then at least one of them was there; 0: none is */
+	char trouble[256];           /* why the last connection failed; empty when the last one did not */
+	int32_t writer;              /* identity of this life; 0: not known yet */
+	uint32_t counter;            /* of store_new_rid() */
+	struct id names_seen;        /* how far the walk over unique names is */
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

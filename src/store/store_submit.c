@@ -162,6 +162,7 @@ submitter_new(struct store *s, struct store_pool *pool)
 	u->magic = SUBMIT_MAGIC;
 	u->store = s;
 	u->pool = pool;
+	u->gather.alone = s->o.conf->acceptors == 1;
 	list_init(&u->fresh);
 	list_init(&u->collected);
 	list_init(&u->uniques);

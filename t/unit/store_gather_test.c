@@ -1,4 +1,4 @@
-/* Unit: store/store_gather.c, when a batch leaves. */
+/* store_gather_test.c - when a batch leaves: alone at once, in company when the company is sure to come. */
 #include "store/store_int.h"
 
 #include "tap.h"
@@ -33,6 +33,16 @@ test_company(void)
 }
 
 static void
+test_only_one(void)
+{
+	struct gather g = { .alone = true };
+
+	gather_left(&g);
+	gather_landed(&g, 16, 2 * CLOCK_MS, 16, T0);
+	is_int(gather_hold(&g, 16, T0), 0, "the only process that submits does not let the server idle");
+}
+
+static void
 test_beside(void)
 {
 	struct gather g = { 0 };
@@ -54,6 +64,7 @@ main(void)
 {
 	test_alone();
 	test_company();
+	test_only_one();
 	test_beside();
 	return done();
 }

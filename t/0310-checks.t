@@ -26,4 +26,13 @@ subtest 'shell scripts' => sub {
 	}
 };
 
+subtest 'manual pages' => sub {
+	my ($mandoc) = grep { -x } map { "$_/mandoc" } split /:/, $ENV{PATH};
+	plan skip_all => 'mandoc not found; Debian: mandoc' if !$mandoc;
+	for my $path (grep { m{\.[1-8]$} } glob("$src/src/*"), glob("$src/src/*/*")) {
+		my ($status, $said) = slurp_command(command => [$mandoc, qw(-T lint -W warning), $path]);
+		is($status, 0, $path =~ s{^\Q$src\E/}{}r) or diag($said);
+	}
+};
+
 done_testing;

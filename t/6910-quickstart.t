@@ -54,6 +54,8 @@ subtest 'the demonstration' => sub {
 	my ($status, $said) = slurp_command(command => ['/bin/sh', '-c', $curl]);
 	like($said, qr{^HTTP/1.1 202 }m, 'its first example works as printed') or diag($curl);
 	is($serving->wait_final((split /\r\n\r\n/, $said)[1] =~ /"id":"([^"]+)"/ ? $1 : '')->{status}, 'succeeded', 'and its task succeeds');
+	my $misfit = $serving->post('/v1/tasks', { task_type => 'sha256', payload => { path => 7 } }, headers => { 'Idempotency-Key' => 'misfit' });
+	is($misfit->status, 422, 'what does not fit examples/sha256.schema.json is refused');
 };
 
 my $task = $serving->get('/v1/tasks?limit=1')->json->{items}[0];

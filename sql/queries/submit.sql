@@ -20,10 +20,14 @@
 -- $18 rprio int2[]
 -- $19 rlo uuid[]
 -- $20 rhi uuid[]
+-- $21 patience text        lock_timeout of this transaction: for a key that somebody else has written and not committed
 -- result: id uuid, run_at timestamptz, created_at timestamptz   a row per stored task
 -- tables: idem, task, waiting, ready
-with input as materialized (
-	select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $12, $13)
+with patience as materialized (
+	select set_config('lock_timeout', $21, true)
+),
+input as materialized (
+	select u.* from patience cross join unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $12, $13)
 		u(digest, kbucket, fp, id, lane, prio, max_attempts, run_at, delay, options, payload, surface)
 ),
 i as (

@@ -3,8 +3,11 @@
  * The batch is sorted by lane and priority before it is numbered, so that each (lane, priority) is a range of neighbours; delayed tasks come
  * last, outside any range.  Submissions of one key in the same batch go as one, the others hang on it.  A line lost after send means
  * the same statement with the same ids again (the pool does that), never a look-up.  A batch that meets a lock or a poison row is
- * halved, down to the one that fails alone.  Logs a task that was refused.  Next: store_verdict.c.
+ * halved, down to the one that fails alone.  What many wait for is waited for shortly: a locked key costs its neighbours
+ * PATIENCE_MANY and PATIENCE_HALF for each time they are halved, and only then waits by itself for lock_timeout, as long as that leaves a
+ * connection to the others.  Logs a task that was refused.  Next: store_verdict.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,17 +16,20 @@
 
 #include "store/store_int.h"
 
+#define PATIENCE_MANY (50 * CLOCK_MS)
+#define PATIENCE_HALF (10 * CLOCK_MS)
 #define TWIN_SLOTS 4096 /* power of two, well above BATCH_ITEMS */
 
 static void on_stored(struct request *r);
 
 static struct batch *
-batch_new(struct submitter *u, int room)
+batch_new(struct submitter *u, int room, int64_t patience)
 {
 	struct batch *b = mem_zalloc(sizeof(*b));
 
 	b->magic = BATCH_MAGIC;
 	b->owner = u;
+	b->patience = patience;
 	b->items = mem_zalloc(sizeof(struct item *) * (size_t)room);
 	return b;
 }
@@ -242,6 +248,18 @@ bind_ranges(struct stmt *t, const struct batch *b)
 	}
 }
 
+static void
+bind_patience(struct stmt *t, const struct batch *b)
+{
+	int64_t most = b->owner->store->o.conf->postgres.lock_timeout;
+	char text[32];
+
+	if (b->patience != 0 && b->patience < most)
+		most = b->patience;
+	snprintf(text, sizeof(text), "%lld", (long long)(most / CLOCK_MS));
+	stmt_text(t, span_of(text));
+}
+
 struct request *
 batch_request(struct batch *b, request_fn *fn)
 {
@@ -273,6 +291,7 @@ batch_send(struct batch *b)
 	stmt_int8(t, b->owner->store->o.conf->keys.ttl);
 	stmt_int2(t, task_id_bucket(&b->items[0]->id));
 	bind_ranges(t, b);
+	bind_patience(t, b);
 	stats_observe(H_BATCH, b->n);
 	request_send(b->owner->pool, r);
 }
@@ -287,7 +306,7 @@ batch_begin(struct submitter *u)
 
 	if (!batch_first_id(u, &first))
 		return false;
-	b = batch_new(u, BATCH_ITEMS);
+	b = batch_new(u, BATCH_ITEMS, PATIENCE_MANY);
 	take(b, u);
 	for (i = 0; i < b->n; i++)
 		b->items[i]->later = b->items[i]->in.request->run_at > now || b->items[i]->in.request->delay > 0;
@@ -373,7 +392,7 @@ split(struct batch *b, bool doubt)
 		verdict_gone(b->owner, it);
 	}
 	for (h = 0; h < 2; h++) {
-		half[h] = batch_new(b->owner, live / 2 + 1);
+		half[h] = batch_new(b->owner, live / 2 + 1, PATIENCE_HALF);
 		for (i = h == 0 ? 0 : live / 2; i < (h == 0 ? live / 2 : live); i++)
 			half[h]->items[half[h]->n++] = b->items[i];
 		if (half[h]->n > 0)
@@ -382,6 +401,23 @@ split(struct batch *b, bool doubt)
 			batch_free(half[h]);
 	}
 	batch_free(b);
+}
+
+/* Once more, and now it waits as long as may be.  False: the last connection is for others. */
+static bool
+wait_alone(struct batch *b)
+{
+	struct submitter *u = b->owner;
+	struct batch *patient;
+
+	if (b->patience == 0 || u->patients >= u->store->o.submit_connections - 1)
+		return false;
+	u->patients++;
+	patient = batch_new(u, 1, 0);
+	patient->items[patient->n++] = b->items[0];
+	batch_free(b);
+	batch_send(patient);
+	return true;
 }
 
 /* A single one that cannot be stored. */
@@ -396,8 +432,9 @@ alone(struct batch *b, const struct request *r)
 		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
 		return;
 	}
-	verdict_twins(it, it->fp, &busy);
-	item_answer(it, &busy);
+	if (wait_alone(b))
+		return;
+	item_answer_all(it, &busy);
 	item_free(it);
 	batch_free(b);
 }
@@ -436,6 +473,7 @@ on_stored(struct request *r)
 	struct batch *b = r->arg;
 
 	MAGIC_CHECK(b, BATCH_MAGIC);
+	b->owner->patients -= b->patience == 0;
 	if (r->status == STORE_OK)
 		stored(b, r->results[0]);
 	else if (r->action == ACTION_SPLIT && r->status != STORE_FAILED && b->n > 1 && !pool_closing(b->owner->pool))

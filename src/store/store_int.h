@@ -264,6 +264,7 @@ struct submitter {
 	struct list uniques; /* wait for a transaction of their own */
 	int uniques_sent;
 	bool unique_went; /* the last turn was theirs */
+	int patients;     /* batches of one that wait for their key */
 	struct list all;
 	unsigned arrivals;
 	struct loop_timer *timer;
@@ -275,7 +276,8 @@ struct submitter *submitter_new(struct store *s, struct store_pool *pool) MUSTCH
 void submitter_free(struct submitter **u);
 void submitter_kick(struct submitter *u);
 void item_answer(struct item *it, struct store_submitted *a);
-void item_fail(struct item *it, enum store_status status, const char *why); /* its twins too */
+void item_answer_all(struct item *it, const struct store_submitted *answer); /* its twins the same, whatever they say */
+void item_fail(struct item *it, enum store_status status, const char *why);  /* its twins too */
 void item_again(struct submitter *u, struct item *it); /* joins a later batch: nothing of it was stored */
 void item_free(struct item *it);
 void item_wake(struct store *s, const struct item *it); /* it was stored: who runs it is told */
@@ -296,8 +298,9 @@ struct batch {
 	struct submitter *owner;
 	struct item **items; /* sorted; ids ascend */
 	int n;
-	int64_t left_at; /* clock_now(); 0: one half of another */
-	int tasks;       /* when it left */
+	int64_t patience; /* us: for a key that somebody else holds; 0: lock_timeout */
+	int64_t left_at;  /* clock_now(); 0: one half of another */
+	int tasks;        /* when it left */
 };
 
 void batch_free(struct batch *b);

@@ -35,19 +35,27 @@ item_answer(struct item *it, struct store_submitted *a)
 }
 
 void
-item_fail(struct item *it, enum store_status status, const char *why)
+item_answer_all(struct item *it, const struct store_submitted *answer)
 {
-	struct store_submitted a = { .status = status, .why = why };
+	struct store_submitted a;
 	struct list *node;
 
 	while ((node = list_first(&it->twins)) != NULL) {
 		struct item *twin = container_of(node, struct item, node);
 
 		list_remove(node);
+		a = *answer;
 		item_answer(twin, &a);
 		item_free(twin);
 	}
+	a = *answer;
 	item_answer(it, &a);
+}
+
+void
+item_fail(struct item *it, enum store_status status, const char *why)
+{
+	item_answer_all(it, &(struct store_submitted){ .status = status, .why = why });
 }
 
 void

@@ -180,8 +180,8 @@ static void
 test_lock(void)
 {
 	PGconn *other = PQconnectdb(pg_conninfo);
-	struct task_request r = request("sum", "[5]", 0);
-	struct answer x, y, z;
+	struct task_request r = request("sum", "[5]", 0), q = request("sum", "[55]", 0);
+	struct answer x, y, z, same, differs;
 	struct id digest = task_key_digest(SPAN("t"), SPAN("l1"));
 	char text[ID_TEXT];
 
@@ -191,12 +191,17 @@ test_lock(void)
 	    task_key_bucket(SPAN("t"), SPAN("l1")), 0, text);
 	post(&r, "l0", PATIENCE, &x);
 	post(&r, "l1", PATIENCE, &y);
+	post(&r, "l1", PATIENCE, &same);
+	post(&q, "l1", PATIENCE, &differs);
 	post(&r, "l2", PATIENCE, &z);
 	pg_wait(&x.done);
-	pg_wait(&y.done);
 	pg_wait(&z.done);
+	ok(!y.done, "and ends while that waits alone");
+	pg_wait(&y.done);
 	ok(x.a.verdict == STORE_ACCEPTED && z.a.verdict == STORE_ACCEPTED, "a locked key does not hold its batch");
 	ok(y.a.status == STORE_OK && y.a.verdict == STORE_BUSY, "and is busy itself");
+	ok(same.a.verdict == STORE_BUSY && differs.a.verdict == STORE_BUSY,
+	    "and so are others of its key, whatever they say");
 	pg_say(other, "rollback");
 	PQfinish(other);
 }

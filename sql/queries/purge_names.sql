@@ -1,4 +1,4 @@
--- purge_names: one stretch of a walk over the unique names: those that nobody holds any more go (by the rule of submit_unique).  A
+-- purge_names: one stretch of a walk over the unique names: those that nobody holds any more go.  A
 -- name that somebody is taking now stays: its row is locked, or has another id when the lock is there.
 -- $1 after uuid
 -- $2 rows int4           to look at
@@ -8,14 +8,15 @@ with c as materialized (
 	select u.* from taskq.uniq u where u.digest > $1 order by u.digest limit $2
 ),
 o as materialized (
-	select c.digest, c.bucket, c.id
-	from c
+	select u.digest, u.bucket, u.id
+	from c u
+	-- same: what has become of the holder
 	left join lateral (
 		select t.id, t.lane, t.prio from taskq.task t
-		where t.id = c.id
-		and not exists (select from taskq.done d where d.id = c.id)
-		and not exists (select from taskq.dead x where x.id = c.id)
-		and not exists (select from taskq.tried f where f.id = c.id and f.why in (2, 4))
+		where t.id = u.id
+		and not exists (select from taskq.done d where d.id = u.id)
+		and not exists (select from taskq.dead x where x.id = u.id)
+		and not exists (select from taskq.tried f where f.id = u.id and f.why in (2, 4))
 		limit 1
 	) t on true
 	left join lateral (
@@ -27,7 +28,11 @@ o as materialized (
 		and r.lo <= t.id and r.hi >= t.id
 		order by r.start desc limit 1
 	) r on true
-	where not case c.hold when 3 then c.until > now() when 2 then t.id is not null else w.id is not null or coalesce(r.run = 0, false) end
+	cross join lateral (
+		select case u.hold when 3 then u.until > now() when 2 then t.id is not null else w.id is not null or coalesce(r.run = 0, false) end held
+	) k
+	-- end
+	where not k.held
 ),
 l as materialized (
 	select l.* from o cross join lateral (

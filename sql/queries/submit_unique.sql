@@ -26,6 +26,7 @@
 with h as materialized (
 	select u.id, u.hold, u.until
 	from taskq.uniq u
+	-- same: what has become of the holder
 	left join lateral (
 		select t.id, t.lane, t.prio from taskq.task t
 		where t.id = u.id
@@ -43,8 +44,11 @@ with h as materialized (
 		and r.lo <= t.id and r.hi >= t.id
 		order by r.start desc limit 1
 	) r on true
-	where u.digest = $1 and u.bucket = $2
-	and case u.hold when 3 then u.until > now() when 2 then t.id is not null else w.id is not null or coalesce(r.run = 0, false) end
+	cross join lateral (
+		select case u.hold when 3 then u.until > now() when 2 then t.id is not null else w.id is not null or coalesce(r.run = 0, false) end held
+	) k
+	-- end
+	where u.digest = $1 and u.bucket = $2 and k.held
 ),
 i as (
 	insert into taskq.idem (digest, bucket, fp, task_id, surface, version, expires_at)

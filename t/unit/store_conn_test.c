@@ -47,7 +47,7 @@ test_migrate(void)
 static void
 test_lost(struct store *s)
 {
-	const char *kill = "select count(pg_terminate_backend(pid)) from " OURS;
+	const char *kill = "select count(*) filter (where pg_terminate_backend(pid, 20000)) from " OURS; /* and gone */
 
 	is_str(pg_wait_sql("5", "select count(*) from " OURS " and state = 'idle'"), "5", "it has five lines");
 	is_str(pg_sql("%s", kill), "5", "all are ended");

@@ -174,18 +174,25 @@ pg_wait_sql(const char *want, const char *sql)
 /* --- a line that can be cut ---------------------------------------------------------------------------------------------- */
 
 static pid_t proxy_pid;
-static int proxy_pipe[2];
+static int proxy_line; /* orders there, what was left of the one before back */
 static char proxy_dir[] = "/tmp/taskq-proxy-XXXXXX";
 static char proxy_conninfo[1000];
 
 #define PROXY_PAIRS 32
+
+/* Whatever else travels (a greeting, a look at the server's health), an order is for the request that has these bytes. */
+struct proxy_order {
+	char mode;
+	char has[31];
+};
 
 struct proxy {
 	struct sockaddr_un to;
 	int pairs[PROXY_PAIRS][2];     /* client, server; -1 free */
 	char hello[PROXY_PAIRS][1000]; /* what the client began with */
 	ssize_t hello_len[PROXY_PAIRS];
-	char mode;
+	bool meant[PROXY_PAIRS]; /* the next answer is the one */
+	struct proxy_order order;
 };
 
 TAP_FN void
@@ -211,6 +218,7 @@ proxy_accept(struct proxy *p, int listener)
 	p->pairs[i][0] = client;
 	p->pairs[i][1] = server;
 	p->hello_len[i] = 0;
+	p->meant[i] = false;
 }
 
 /* Another server connection for the same client, as a pooler does between transactions. */
@@ -234,6 +242,25 @@ proxy_swap(struct proxy *p, int i)
 	}
 }
 
+/* Whether these bytes are cut off, by the order. */
+TAP_FN bool
+proxy_drops(struct proxy *p, int i, int side, const char *bytes, ssize_t n)
+{
+	bool is_it =
+	    side == 0 && p->order.mode != 'n' && memmem(bytes, (size_t)n, p->order.has, strlen(p->order.has)) != NULL;
+	char mode = p->order.mode;
+
+	if (side == 1)
+		return p->meant[i];
+	if (!is_it)
+		return false;
+	p->order.mode = 'n';
+	p->meant[i] = mode == 'a';
+	if (mode == 'x')
+		proxy_swap(p, i);
+	return mode == 'r';
+}
+
 /* One side has bytes, or its end. */
 TAP_FN void
 proxy_move(struct proxy *p, int i, int side)
@@ -244,16 +271,21 @@ proxy_move(struct proxy *p, int i, int side)
 	if (n > 0 && side == 0 && p->hello_len[i] == 0 && n <= (ssize_t)sizeof(p->hello[i])) {
 		memcpy(p->hello[i], bytes, (size_t)n);
 		p->hello_len[i] = n;
-	} else if (n > 0 && side == 0 && p->mode == 'x') {
-		p->mode = 'n';
-		proxy_swap(p, i);
-	}
-	if (n > 0 && ((p->mode == 'r' && side == 0) || (p->mode == 'a' && side == 1))) {
-		p->mode = 'n';
+	} else if (n > 0 && proxy_drops(p, i, side, bytes, n)) {
 		n = 0;
 	}
 	if (n <= 0 || write(p->pairs[i][!side], bytes, (size_t)n) != n)
 		proxy_cut(p, i);
+}
+
+/* Takes an order before anything else moves, and says what was left of the last; the end of the test is the end. */
+TAP_FN void
+proxy_obey(struct proxy *p, int orders)
+{
+	char before = p->order.mode;
+
+	if (read(orders, &p->order, sizeof(p->order)) != sizeof(p->order) || write(orders, &before, 1) != 1)
+		_exit(0);
 }
 
 TAP_FN __attribute__((noreturn)) void
@@ -266,11 +298,13 @@ proxy_main(struct proxy *p, int listener, int orders)
 		fds[0] = (struct pollfd){ orders, POLLIN, 0 };
 		fds[1] = (struct pollfd){ listener, POLLIN, 0 };
 		for (i = 0; i < 2 * PROXY_PAIRS; i++)
-			fds[2 + i] = (struct pollfd){ p->mode == 'h' ? -1 : p->pairs[i / 2][i % 2], POLLIN, 0 };
+			fds[2 + i] = (struct pollfd){ p->order.mode == 'h' ? -1 : p->pairs[i / 2][i % 2], POLLIN, 0 };
 		if (poll(fds, 2 + 2 * PROXY_PAIRS, -1) < 0)
 			_exit(1);
-		if (fds[0].revents != 0 && read(orders, &p->mode, 1) != 1)
-			_exit(0);
+		if (fds[0].revents != 0) {
+			proxy_obey(p, orders);
+			continue;
+		}
 		for (i = 0; i < PROXY_PAIRS; i++)
 			for (side = 0; side < 2; side++)
 				if (fds[2 + 2 * i + side].revents != 0 && p->pairs[i][side] >= 0)
@@ -286,9 +320,9 @@ proxy_begin(void)
 {
 	static struct proxy p;
 	struct sockaddr_un me = { .sun_family = AF_UNIX };
-	int listener = socket(AF_UNIX, SOCK_STREAM, 0), i;
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), line[2], i;
 
-	if (mkdtemp(proxy_dir) == NULL || pipe(proxy_pipe) != 0)
+	if (mkdtemp(proxy_dir) == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, line) != 0)
 		exit(1);
 	p.to.sun_family = AF_UNIX;
 	snprintf(p.to.sun_path, sizeof(p.to.sun_path), "%s/.s.PGSQL.%s", PQhost(pg_side), PQport(pg_side));
@@ -298,25 +332,33 @@ proxy_begin(void)
 		exit(1);
 	for (i = 0; i < PROXY_PAIRS; i++)
 		p.pairs[i][0] = p.pairs[i][1] = -1;
-	p.mode = 'n';
+	p.order.mode = 'n';
 	fflush(stdout);
 	proxy_pid = fork();
 	if (proxy_pid == 0) {
-		close(proxy_pipe[1]);
-		proxy_main(&p, listener, proxy_pipe[0]);
+		close(line[1]);
+		proxy_main(&p, listener, line[0]);
 	}
-	close(proxy_pipe[0]);
+	proxy_line = line[1];
+	close(line[0]);
 	close(listener);
 }
 
-/* 'r': the next request is dropped and its line cut; 'a': the next answer; 'x': the next request goes to another server connection;
- * 'h': nothing moves; 'n': everything does. */
+/* For the next request that has these bytes, 'r': it is dropped and its line cut; 'a': its answer is; 'x': it goes to another server
+ * connection.  For all, 'h': nothing moves; 'n': everything does. */
 TAP_FN void
-proxy_order(char mode)
+proxy_order(char mode, const char *has)
 {
-	if (write(proxy_pipe[1], &mode, 1) != 1)
+	struct proxy_order order = { .mode = mode };
+	char before;
+
+	snprintf(order.has, sizeof(order.has), "%s", has);
+	if (write(proxy_line, &order, sizeof(order)) != sizeof(order) || read(proxy_line, &before, 1) != 1)
 		exit(1);
-	(void)poll(NULL, 0, 20); /* the order and the request travel on different lines */
+	if (before != 'n' && before != 'h') {
+		printf("Bail out! nothing came for the order '%c' before this one\n", before);
+		exit(1);
+	}
 }
 
 TAP_FN void
@@ -324,7 +366,7 @@ proxy_end(void)
 {
 	char path[128];
 
-	close(proxy_pipe[1]);
+	close(proxy_line);
 	waitpid(proxy_pid, NULL, 0);
 	snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", proxy_dir);
 	unlink(path);

@@ -149,13 +149,13 @@ test_cuts(void)
 
 	for (i = 0; modes[i] != '\0'; i++) {
 		snprintf(key, sizeof(key), "c%zu", i);
-		proxy_order(modes[i]);
+		proxy_order(modes[i], "[3]");
 		x = *submit("sum", "[3]", key);
 		good += x.a.status == STORE_OK && x.a.verdict == STORE_ACCEPTED;
 	}
 	is_int(good, (int)i, "a cut before or after the commit: accepted, not a replay");
 	is_str(pg_sql("select count(*) from taskq.task where payload = '[3]'"), "8", "and stored once");
-	proxy_order('a');
+	proxy_order('a', "[3]");
 	x = *submit("sum", "[3]", NULL);
 	ok(x.a.verdict == STORE_ACCEPTED, "without a key as well");
 	is_str(pg_sql("select count(*) from taskq.task where payload = '[3]'"), "9", "once");
@@ -167,11 +167,12 @@ test_deadlines(void)
 	struct task_request r = request("sum", "[4]", 0);
 	struct answer x;
 
-	proxy_order('h');
+	proxy_order('h', "");
 	post(&r, "d1", 300 * CLOCK_MS, &x);
 	pg_wait(&x.done);
 	is_int(x.a.status, STORE_UNSURE, "no answer in time: unsure");
-	proxy_order('n');
+	proxy_order('n', "");
+	is_str(pg_wait_sql("1", "select count(*) from taskq.task where payload = '[4]'"), "1", "it was stored");
 	x = *submit("sum", "[4]", "d1");
 	ok(x.a.status == STORE_OK && x.a.verdict == STORE_REPLAYED, "the same again tells that it was stored");
 }
@@ -252,7 +253,7 @@ test_unnamed(const struct store_options *o)
 	pg_wait_ready(store);
 	x = *submit("sum", "[8]", "u2");
 	ok(x.a.verdict == STORE_ACCEPTED, "with them");
-	proxy_order('x');
+	proxy_order('x', "[8]");
 	x = *submit("sum", "[8]", "u3");
 	ok(x.a.verdict == STORE_ACCEPTED, "a name that the server does not know: without, from then on");
 	x = *submit("sum", "[8]", "u4");

@@ -202,7 +202,7 @@ test_cuts(void)
 	for (i = 0; modes[i] != '\0'; i++) {
 		snprintf(key, sizeof(key), "c%zu", i);
 		snprintf(name, sizeof(name), "cut%zu", i);
-		proxy_order(modes[i]);
+		proxy_order(modes[i], "[7]");
 		x = submit("[7]", key, name, TASK_HOLD_LIVE, 0);
 		good += accepted(&x);
 	}
@@ -213,7 +213,7 @@ test_cuts(void)
 		"where t.payload = '[7]'"),
 	    "6 6", "stored once, each with its name");
 	first = submit("[8]", "c-first", "cut", TASK_HOLD_LIVE, 0);
-	proxy_order('a');
+	proxy_order('a', "[8]");
 	x = submit("[8]", "c-second", "cut", TASK_HOLD_LIVE, 0);
 	is_int(x.a.status, STORE_UNSURE, "held, after a cut: the first try may have it yet");
 	x = submit("[8]", "c-second", "cut", TASK_HOLD_LIVE, 0);
@@ -240,7 +240,9 @@ test_lock(void)
 	    task_key_bucket(SPAN("t"), SPAN("locked")), text);
 	post(&r, "t", "k1", &x);
 	post(&r, "t", "k3", &z);
-	pg_turn(50 * CLOCK_MS);
+	is_str(pg_wait_sql("1", "select count(*) from pg_stat_activity where datname = current_database() and "
+				"application_name like '%submit%' and wait_event_type = 'Lock'"),
+	    "1", "one waits");
 	post(&plain, "t", "k2", &y);
 	pg_wait(&y.done);
 	ok(accepted(&y) && !x.done && !z.done, "those who wait for a name leave a connection to the others");
@@ -351,6 +353,7 @@ main(void)
 	is_int(store_migrate(&pg_conf), 0, "migrated");
 	proxy_begin();
 	pg_conf.postgres.conninfo = proxy_conninfo;
+	pg_conf.postgres.lock_timeout = 3 * CLOCK_SECOND; /* enough for all that goes past a lock */
 	pg_loop = o.loop = loop_new();
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");

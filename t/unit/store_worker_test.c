@@ -314,11 +314,11 @@ test_cuts(void)
 	submit("c", 80);
 	for (i = 0; modes[i] != '\0'; i++) {
 		look();
-		proxy_order(modes[i]);
+		proxy_order(modes[i], "claim");
 		only_step(NULL, 0, NULL, 0, 10);
 		ok(!got.lost && got.n == 10, "claim cut at '%c': %d tasks", modes[i], got.n);
 		memcpy(tasks, got.tasks, sizeof(tasks));
-		proxy_order(modes[7 - i]);
+		proxy_order(modes[7 - i], i % 3 == 2 ? "giveback" : "finish");
 		if (i % 3 == 2) {
 			g = (struct store_giveback){ .lease = tasks[0].lease, .from = tasks[0].lease.lo };
 			only_step(NULL, 0, &g, 1, 0);
@@ -350,13 +350,13 @@ test_silence(void)
 	submit("s", 5);
 	look();
 	pg_conf.postgres.deadline = 200 * CLOCK_MS;
-	proxy_order('h');
+	proxy_order('h', "");
 	got.done = false;
 	store_step(store, &(struct store_step){ .lanes = got.lanes, .nlanes = got.nlanes, .claim = 5 }, on_step, NULL);
 	noutcomes = 0;
 	pg_turn(300 * CLOCK_MS);
 	ok(!got.done, "a step is not answered while nobody answers");
-	proxy_order('n');
+	proxy_order('n', "");
 	pg_conf.postgres.deadline = deadline;
 	pg_wait(&got.done);
 	is_int(got.n, 5, "its claim came through once");

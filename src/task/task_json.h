@@ -40,7 +40,7 @@ bool task_request_read(struct span body, enum task_surface surface, struct arena
 bool task_item_read(struct span item, struct arena *arena, struct task_request *r_r, struct span *key_r,
     struct task_problem *problem_r) MUSTCHECK;
 
-/* Canonical text of any valid JSON value (for fingerprints and tests): names sorted by bytes, no white space, strings
+/* Canonical text of any valid JSON value, as fingerprints have it; for the tests: names sorted by bytes, no white space, strings
  * minimally escaped (a lone surrogate stays \udXXX), numbers as written.  False + problem when it is not valid. */
 bool task_json_canonical(struct span json, struct buf *out, struct task_problem *problem_r) MUSTCHECK;
 

@@ -44,11 +44,12 @@ refuse_away(struct http_request *r, const struct admit_limited *l)
 	return false;
 }
 
+/* One submission.  Those of a bulk request are counted as they come (admit_batch.c). */
 bool
-api_limit(struct api *api, struct http_request *r, int n)
+api_gate(void *app, struct http_request *r)
 {
 	struct span nobody = { "", 0 };
-	struct admit_limited l = admit_limit_take(api->admit, nobody, n);
+	struct admit_limited l = admit_limit_take(api_of(app)->admit, nobody, 1);
 
 	if (l.quota > 0)
 		tell_rate(r, &l);
@@ -57,12 +58,6 @@ api_limit(struct api *api, struct http_request *r, int n)
 	if (l.by == ADMIT_LIMIT_AWAY)
 		return refuse_away(r, &l);
 	return true;
-}
-
-bool
-api_gate(void *app, struct http_request *r)
-{
-	return api_limit(api_of(app), r, 1);
 }
 
 void

@@ -81,8 +81,6 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
 /* --- api_gate.c: whoever comes too fast ------------------------------------------------------------------------------------- */
 
-/* n submissions with this request: adds the lines that tell of the rate; false: answered, with 429 or 503. */
-bool api_limit(struct api *api, struct http_request *r, int n) MUSTCHECK;
 void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 429: the queue is full */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */

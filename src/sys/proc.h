@@ -44,9 +44,7 @@ struct proc_usage {
 };
 bool proc_usage(pid_t pid, struct proc_usage *u_r) MUSTCHECK;
 
-/* All living descendants of `root` (children, their children ...) as seen in /proc now, appended as pid_t; `root` itself not. */
-void proc_descendants(pid_t root, struct buf *pids);
-/* Direct children only. */
+/* The living direct children of `root` as seen in /proc now, appended as pid_t. */
 void proc_children(pid_t root, struct buf *pids);
 /* Those of the calling process, which has one thread, zombies included.  One small read where the kernel keeps the list. */
 void proc_own_children(struct buf *pids);

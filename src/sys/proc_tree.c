@@ -1,6 +1,6 @@
 /* proc_tree.c - who is whose child, and what it uses, read from /proc.
  *
- * One pass over /proc notes pid and parent of every process, then the tree is walked in memory.  Processes come and go
+ * One pass over /proc notes pid and parent of every process, then the children are picked in memory.  Processes come and go
  * meanwhile: whoever wants a tree dead stops or kills, looks again, and repeats until nothing is left.  Zombies are not living.
  */
 #include <ctype.h>
@@ -149,22 +149,4 @@ proc_own_children(struct buf *pids)
 	while (fscanf(f, "%d", &pid) == 1)
 		buf_put(pids, &pid, sizeof(pid));
 	fclose(f);
-}
-
-void
-proc_descendants(pid_t root, struct buf *pids)
-{
-	struct buf pairs = { 0 };
-	size_t at = pids->len;
-	pid_t pid;
-
-	living_pairs(&pairs);
-	children_of(&pairs, root, pids);
-	/* The list grows behind the place where it is read.  A pid used again meanwhile could close a circle: the number of
-	 * processes seen bounds the walk. */
-	for (; at < pids->len && pids->len / sizeof(pid) <= pairs.len / sizeof(struct pair); at += sizeof(pid)) {
-		memcpy(&pid, pids->data + at, sizeof(pid));
-		children_of(&pairs, pid, pids);
-	}
-	buf_free(&pairs);
 }

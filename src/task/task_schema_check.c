@@ -1,55 +1,24 @@
 /* task_schema_check.c - a payload against a schema: does it fit, and if not, where first.
  *
- * A violation is kept as keyword and tokens and becomes words only when it is the answer: alternatives that do not fit cost nothing.
+ * A violation is kept as keyword and tokens and becomes words (task_schema_words.c) only when it is the answer: alternatives that do
+ * not fit cost nothing.
  * Work is counted in steps and ends at a bound, whatever schema and payload come together; what was not checked to its end does
  * not fit.  Calls go at most TASK_SCHEMA_NESTING_MAX deep.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "task/task_schema_int.h"
 
-enum wrong {
-	WRONG_TYPE,
-	WRONG_ENUM,
-	WRONG_CONST,
-	WRONG_MINIMUM,
-	WRONG_MAXIMUM,
-	WRONG_EXCLUSIVE_MINIMUM,
-	WRONG_EXCLUSIVE_MAXIMUM,
-	WRONG_MULTIPLE,
-	WRONG_FEW,
-	WRONG_MANY,
-	WRONG_REQUIRED,
-	WRONG_NEVER,
-	WRONG_ANY,
-	WRONG_ONE,
-	WRONG_NOT
-};
-
-struct check {
-	const struct json_scan *schema;
-	struct json_scan payload;
-	int64_t steps; /* left; below 0: given up */
-	/* the violation */
-	enum wrong wrong;
-	const struct schema_node *node;
-	uint32_t token; /* of the payload */
-	uint32_t more;  /* token of the schema: the bound, the missing name.  Else the count that came */
-	uint32_t bound; /* of a count */
-};
-
-static bool fits(struct check *c, const struct schema_node *node, uint32_t token);
+static bool fits(struct schema_check *c, const struct schema_node *node, uint32_t token);
 
 static bool
-step(struct check *c, int64_t n)
+step(struct schema_check *c, int64_t n)
 {
 	c->steps -= n;
 	return c->steps >= 0;
 }
 
 static bool
-violation(struct check *c, const struct schema_node *node, uint32_t token, enum wrong wrong, uint32_t more)
+violation(
+    struct schema_check *c, const struct schema_node *node, uint32_t token, enum schema_wrong wrong, uint32_t more)
 {
 	c->wrong = wrong;
 	c->node = node;
@@ -59,18 +28,18 @@ violation(struct check *c, const struct schema_node *node, uint32_t token, enum 
 }
 
 static bool
-counted(struct check *c, const struct schema_node *node, uint32_t token, uint32_t n, uint32_t min, uint32_t max)
+counted(struct schema_check *c, const struct schema_node *node, uint32_t token, uint32_t n, uint32_t min, uint32_t max)
 {
 	if (n >= min && n <= max)
 		return true;
 	c->bound = n < min ? min : max;
-	return violation(c, node, token, n < min ? WRONG_FEW : WRONG_MANY, n);
+	return violation(c, node, token, n < min ? SCHEMA_WRONG_FEW : SCHEMA_WRONG_MANY, n);
 }
 
 /* --- values of their own ------------------------------------------------------------------------------------------- */
 
 static bool
-fits_type(struct check *c, const struct schema_node *node, uint32_t token)
+fits_type(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	unsigned bit = 1u << c->payload.tokens[token].type;
 
@@ -82,11 +51,11 @@ fits_type(struct check *c, const struct schema_node *node, uint32_t token)
 		if (json_decimal_is_integer(&d))
 			return true;
 	}
-	return violation(c, node, token, WRONG_TYPE, 0);
+	return violation(c, node, token, SCHEMA_WRONG_TYPE, 0);
 }
 
 static bool
-is_among(const struct check *c, const struct schema_values *v, uint32_t token)
+is_among(const struct schema_check *c, const struct schema_values *v, uint32_t token)
 {
 	uint32_t low = 0, high = v->n;
 
@@ -105,17 +74,17 @@ is_among(const struct check *c, const struct schema_values *v, uint32_t token)
 }
 
 static bool
-fits_values(struct check *c, const struct schema_node *node, uint32_t token)
+fits_values(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	for (int i = 0; i < 2; i++)
 		if (node->values[i].n > 0 && !is_among(c, &node->values[i], token))
-			return violation(c, node, token, i == 0 ? WRONG_ENUM : WRONG_CONST, 0);
+			return violation(c, node, token, i == 0 ? SCHEMA_WRONG_ENUM : SCHEMA_WRONG_CONST, 0);
 	return true;
 }
 
 /* The number's order relative to a bound; `none` where there is no bound. */
 static int
-order_to(const struct check *c, const struct json_decimal *d, uint32_t bound, int none)
+order_to(const struct schema_check *c, const struct json_decimal *d, uint32_t bound, int none)
 {
 	struct json_decimal b;
 
@@ -126,26 +95,26 @@ order_to(const struct check *c, const struct json_decimal *d, uint32_t bound, in
 }
 
 static bool
-fits_number(struct check *c, const struct schema_node *node, uint32_t token)
+fits_number(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	struct json_decimal d = json_decimal(json_raw(&c->payload, token)), of;
 
 	if (order_to(c, &d, node->minimum, 0) < 0)
-		return violation(c, node, token, WRONG_MINIMUM, node->minimum);
+		return violation(c, node, token, SCHEMA_WRONG_MINIMUM, node->minimum);
 	if (order_to(c, &d, node->maximum, 0) > 0)
-		return violation(c, node, token, WRONG_MAXIMUM, node->maximum);
+		return violation(c, node, token, SCHEMA_WRONG_MAXIMUM, node->maximum);
 	if (order_to(c, &d, node->exclusive_minimum, 1) <= 0)
-		return violation(c, node, token, WRONG_EXCLUSIVE_MINIMUM, node->exclusive_minimum);
+		return violation(c, node, token, SCHEMA_WRONG_EXCLUSIVE_MINIMUM, node->exclusive_minimum);
 	if (order_to(c, &d, node->exclusive_maximum, -1) >= 0)
-		return violation(c, node, token, WRONG_EXCLUSIVE_MAXIMUM, node->exclusive_maximum);
+		return violation(c, node, token, SCHEMA_WRONG_EXCLUSIVE_MAXIMUM, node->exclusive_maximum);
 	if (node->multiple == 0)
 		return true;
 	of = json_decimal(json_raw(c->schema, node->multiple));
-	return json_decimal_is_multiple(&d, &of) || violation(c, node, token, WRONG_MULTIPLE, node->multiple);
+	return json_decimal_is_multiple(&d, &of) || violation(c, node, token, SCHEMA_WRONG_MULTIPLE, node->multiple);
 }
 
 static bool
-fits_string(struct check *c, const struct schema_node *node, uint32_t token)
+fits_string(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	if (node->min_length == 0 && node->max_length == UINT32_MAX)
 		return true;
@@ -156,7 +125,7 @@ fits_string(struct check *c, const struct schema_node *node, uint32_t token)
 /* --- arrays and objects -------------------------------------------------------------------------------------------- */
 
 static bool
-fits_array(struct check *c, const struct schema_node *node, uint32_t token)
+fits_array(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	const struct json_token *tokens = c->payload.tokens;
 	uint32_t n = 0;
@@ -177,7 +146,7 @@ fits_array(struct check *c, const struct schema_node *node, uint32_t token)
 
 /* Both are in the order of names. */
 static bool
-has_required(struct check *c, const struct schema_node *node, uint32_t token)
+has_required(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	uint32_t name = c->payload.tokens[token].link;
 
@@ -188,14 +157,14 @@ has_required(struct check *c, const struct schema_node *node, uint32_t token)
 		    name != 0 && (order = json_texts_cmp(&c->payload, name, c->schema, node->required.tokens[i])) < 0)
 			name = c->payload.tokens[name].link;
 		if (name == 0 || order != 0)
-			return violation(c, node, token, WRONG_REQUIRED, node->required.tokens[i]);
+			return violation(c, node, token, SCHEMA_WRONG_REQUIRED, node->required.tokens[i]);
 	}
 	return true;
 }
 
 /* The schema of a member; null: anything is good. */
 static const struct schema_node *
-member_schema(const struct check *c, const struct schema_node *node, uint32_t name)
+member_schema(const struct schema_check *c, const struct schema_node *node, uint32_t name)
 {
 	uint32_t low = 0, high = node->nmembers;
 
@@ -214,7 +183,7 @@ member_schema(const struct check *c, const struct schema_node *node, uint32_t na
 }
 
 static bool
-fits_object(struct check *c, const struct schema_node *node, uint32_t token)
+fits_object(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	const struct json_token *tokens = c->payload.tokens;
 	uint32_t n = 0;
@@ -238,7 +207,7 @@ fits_object(struct check *c, const struct schema_node *node, uint32_t token)
 /* --- schemas in schemas -------------------------------------------------------------------------------------------- */
 
 static bool
-fits_each(struct check *c, const struct schema_list *list, uint32_t token)
+fits_each(struct schema_check *c, const struct schema_list *list, uint32_t token)
 {
 	for (uint32_t i = 0; i < list->n; i++)
 		if (!fits(c, list->nodes[i], token))
@@ -248,7 +217,7 @@ fits_each(struct check *c, const struct schema_list *list, uint32_t token)
 
 /* How many of them fit, two meaning more than one. */
 static uint32_t
-count_fitting(struct check *c, const struct schema_list *list, uint32_t token, uint32_t enough)
+count_fitting(struct schema_check *c, const struct schema_list *list, uint32_t token, uint32_t enough)
 {
 	uint32_t n = 0;
 
@@ -258,23 +227,23 @@ count_fitting(struct check *c, const struct schema_list *list, uint32_t token, u
 }
 
 static bool
-fits_combined(struct check *c, const struct schema_node *node, uint32_t token)
+fits_combined(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	uint32_t n;
 
 	if (!fits_each(c, &node->ref, token) || !fits_each(c, &node->all, token))
 		return false;
 	if (node->any.n > 0 && count_fitting(c, &node->any, token, 1) == 0)
-		return violation(c, node, token, WRONG_ANY, node->any.n);
+		return violation(c, node, token, SCHEMA_WRONG_ANY, node->any.n);
 	if (node->one.n > 0 && (n = count_fitting(c, &node->one, token, 2)) != 1)
-		return violation(c, node, token, WRONG_ONE, n);
+		return violation(c, node, token, SCHEMA_WRONG_ONE, n);
 	if (node->no.n > 0 && count_fitting(c, &node->no, token, 1) != 0)
-		return violation(c, node, token, WRONG_NOT, 0);
+		return violation(c, node, token, SCHEMA_WRONG_NOT, 0);
 	return true;
 }
 
 static bool
-fits_content(struct check *c, const struct schema_node *node, uint32_t token)
+fits_content(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	switch ((enum json_type)c->payload.tokens[token].type) {
 	case JSON_NUMBER:
@@ -294,208 +263,30 @@ fits_content(struct check *c, const struct schema_node *node, uint32_t token)
 }
 
 static bool
-fits(struct check *c, const struct schema_node *node, uint32_t token)
+fits(struct schema_check *c, const struct schema_node *node, uint32_t token)
 {
 	const struct json_token *t = &c->payload.tokens[token];
 
 	if (!step(c, t->type < JSON_ARRAY ? 1 + t->len / 16 : 1))
 		return false;
 	if (node->never)
-		return violation(c, node, token, WRONG_NEVER, 0);
+		return violation(c, node, token, SCHEMA_WRONG_NEVER, 0);
 	return fits_type(c, node, token) && fits_values(c, node, token) && fits_content(c, node, token) &&
 	       fits_combined(c, node, token);
 }
 
-/* --- the words ----------------------------------------------------------------------------------------------------- */
-
-#define ECHO_MAX 40 /* bytes of a value that are said again */
-
-static const char *
-type_word(int type)
-{
-	static const char *const words[] = { "null", "boolean", "boolean", "number", "string", "array", "object" };
-
-	return words[type];
-}
-
-/* A short number as it came, of everything else the type: what a payload holds is not said again. */
-static void
-say_got(struct buf *b, const struct check *c)
-{
-	const struct json_token *t = &c->payload.tokens[c->token];
-
-	buf_puts(b, ", got ");
-	if (t->type == JSON_NUMBER && t->len <= ECHO_MAX &&
-	    (c->wrong != WRONG_TYPE || (c->node->types & SCHEMA_INTEGER)))
-		buf_putspan(b, json_raw(&c->payload, c->token));
-	else
-		buf_puts(b, type_word(t->type));
-}
-
-static void
-say_types(struct buf *b, unsigned types)
-{
-	static const struct {
-		unsigned bit;
-		const char *word;
-	} rows[] = {
-		{ 1u << JSON_NULL, "null" },
-		{ 1u << JSON_TRUE, "boolean" },
-		{ 1u << JSON_NUMBER, "number" },
-		{ SCHEMA_INTEGER, "integer" },
-		{ 1u << JSON_STRING, "string" },
-		{ 1u << JSON_ARRAY, "array" },
-		{ 1u << JSON_OBJECT, "object" },
-	};
-	const char *between = "expected ";
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (types & rows[i].bit) {
-			buf_printf(b, "%s%s", between, rows[i].word);
-			between = " or ";
-		}
-}
-
-/* As many of the values as there is room for. */
-static void
-say_values(struct buf *b, const struct check *c, const struct schema_values *v)
-{
-	buf_puts(b, v->n > 1 ? "expected one of" : "expected");
-	for (uint32_t i = 0; i < v->n; i++) {
-		struct span value = json_whole(c->schema, v->tokens[i]);
-
-		if (value.len > ECHO_MAX || b->len > 56) {
-			buf_printf(b, "%s%u %s", i > 0 ? " and " : " ", v->n - i,
-			    i > 0      ? "more"
-			    : v->n > 1 ? "values of the schema"
-				       : "value of the schema");
-			return;
-		}
-		buf_puts(b, i > 0 ? ", " : " ");
-		buf_putspan(b, value);
-	}
-}
-
-static void
-say_bound(struct buf *b, const struct check *c)
-{
-	static const char *const how[] = {
-		[WRONG_MINIMUM] = "at least",
-		[WRONG_MAXIMUM] = "at most",
-		[WRONG_EXCLUSIVE_MINIMUM] = "more than",
-		[WRONG_EXCLUSIVE_MAXIMUM] = "less than",
-		[WRONG_MULTIPLE] = "a multiple of",
-	};
-	struct span value = json_raw(c->schema, c->more);
-
-	buf_printf(b, "expected %s ", how[c->wrong]);
-	if (value.len > ECHO_MAX)
-		buf_puts(b, "the number of the schema");
-	else
-		buf_putspan(b, value);
-}
-
-/* These say themselves what came. */
-static void
-say_count(struct buf *b, const struct check *c)
-{
-	int type = c->payload.tokens[c->token].type;
-	const char *things = type == JSON_STRING ? "character" : type == JSON_ARRAY ? "item" : "member";
-
-	buf_printf(b, "expected at %s %u %s%s, got %u", c->wrong == WRONG_FEW ? "least" : "most", c->bound, things,
-	    c->bound == 1 ? "" : "s", c->more);
-}
-
-static void
-say(struct buf *b, const struct check *c)
-{
-	switch (c->wrong) {
-	case WRONG_TYPE:
-		say_types(b, c->node->types);
-		break;
-	case WRONG_ENUM:
-		say_values(b, c, &c->node->values[0]);
-		break;
-	case WRONG_CONST:
-		say_values(b, c, &c->node->values[1]);
-		break;
-	case WRONG_MINIMUM:
-	case WRONG_MAXIMUM:
-	case WRONG_EXCLUSIVE_MINIMUM:
-	case WRONG_EXCLUSIVE_MAXIMUM:
-	case WRONG_MULTIPLE:
-		say_bound(b, c);
-		break;
-	case WRONG_FEW:
-	case WRONG_MANY:
-		say_count(b, c);
-		return;
-	case WRONG_REQUIRED:
-		buf_puts(b, "expected a member of this name, got none");
-		return;
-	case WRONG_NEVER:
-		buf_puts(b, "expected nothing here");
-		break;
-	case WRONG_ANY:
-		buf_printf(b, "expected to fit one of the %u schemas of anyOf", c->more);
-		break;
-	case WRONG_ONE:
-		buf_printf(b, "expected to fit exactly one of the %u schemas of oneOf", c->node->one.n);
-		break;
-	case WRONG_NOT:
-		buf_puts(b, "expected not to fit the schema of not");
-		break;
-	}
-	say_got(b, c);
-	if (c->wrong == WRONG_ONE)
-		buf_puts(b, c->more == 0 ? ", which fits none" : ", which fits several");
-}
-
-static void
-explain(const struct check *c, struct task_problem *p)
-{
-	struct span input = json_whole(&c->payload, c->token);
-	struct buf words = { 0 };
-
-	if (c->steps < 0) {
-		problem_set(p, "invalid_payload", 0, "expected a payload that is checked in fewer than %d steps",
-		    TASK_SCHEMA_STEPS);
-		problem_point_text(p, "payload");
-		p->input = json_whole(&c->payload, 0);
-		return;
-	}
-	say(&words, c);
-	ASSERT(words.len <= TASK_SCHEMA_DETAIL_MAX);
-	problem_set(p, "invalid_payload", (size_t)(input.ptr - c->payload.text.ptr), "%s", buf_cstr(&words));
-	p->input = input;
-	problem_point_text(p, "payload");
-	problem_point_token(p, &c->payload, c->token);
-	if (c->wrong == WRONG_REQUIRED)
-		problem_point_name(p, c->schema, c->more);
-	buf_free(&words);
-}
-
-/* The pointer of the scanner begins at the payload. */
-static void
-explain_scan(struct task_problem *p)
-{
-	char inside[sizeof(p->pointer) - sizeof("/payload") + 1];
-
-	snprintf(inside, sizeof(inside), "%.*s", (int)sizeof(inside) - 1, p->pointer);
-	snprintf(p->pointer, sizeof(p->pointer), "/payload%s", inside);
-	p->code = "invalid_payload";
-}
+/* --- public ------------------------------------------------------------------------------------------------------- */
 
 bool
 task_schema_check(const struct task_schema *s, struct span payload, struct task_problem *problem_r)
 {
-	struct check c = { .schema = &s->scan, .steps = TASK_SCHEMA_STEPS + (int64_t)payload.len };
+	struct schema_check c = { .schema = &s->scan, .steps = TASK_SCHEMA_STEPS + (int64_t)payload.len };
 	bool good = json_scan(&c.payload, payload, problem_r);
 
 	if (!good) {
-		explain_scan(problem_r);
+		schema_explain_scan(problem_r);
 	} else if (!fits(&c, s->root, 0) || c.steps < 0) {
-		explain(&c, problem_r);
+		schema_explain(&c, problem_r);
 		good = false;
 	}
 	json_scan_free(&c.payload);

@@ -51,4 +51,57 @@ struct task_schema {
 	const struct schema_node *root;
 };
 
+/* --- reading: task_schema_read.c, task_schema_keyword.c ----------------------------------------------------------------------- */
+
+struct schema_reader {
+	struct task_schema *s;
+	struct schema_node **node_of; /* by token */
+	struct buf *why;
+	int depth;
+};
+
+/* Sets the line and is false, so that a reader can return it. */
+bool schema_refuse(struct schema_reader *r, uint32_t token, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Null: refused. */
+const struct schema_node *schema_node_read(struct schema_reader *r, uint32_t token) MUSTCHECK;
+/* One keyword, by its name's token, into the node. */
+bool schema_keyword_read(struct schema_reader *r, struct schema_node *node, uint32_t name) MUSTCHECK;
+
+/* --- checking: task_schema_check.c, task_schema_words.c --------------------------------------------------------------------- */
+
+enum schema_wrong {
+	SCHEMA_WRONG_TYPE,
+	SCHEMA_WRONG_ENUM,
+	SCHEMA_WRONG_CONST,
+	SCHEMA_WRONG_MINIMUM,
+	SCHEMA_WRONG_MAXIMUM,
+	SCHEMA_WRONG_EXCLUSIVE_MINIMUM,
+	SCHEMA_WRONG_EXCLUSIVE_MAXIMUM,
+	SCHEMA_WRONG_MULTIPLE,
+	SCHEMA_WRONG_FEW,
+	SCHEMA_WRONG_MANY,
+	SCHEMA_WRONG_REQUIRED,
+	SCHEMA_WRONG_NEVER,
+	SCHEMA_WRONG_ANY,
+	SCHEMA_WRONG_ONE,
+	SCHEMA_WRONG_NOT
+};
+
+struct schema_check {
+	const struct json_scan *schema;
+	struct json_scan payload;
+	int64_t steps; /* left; below 0: given up */
+	/* the violation */
+	enum schema_wrong wrong;
+	const struct schema_node *node;
+	uint32_t token; /* of the payload */
+	uint32_t more;  /* token of the schema: the bound, the missing name.  Else the count that came */
+	uint32_t bound; /* of a count */
+};
+
+/* The violation, or that it took too many steps, as a problem. */
+void schema_explain(const struct schema_check *c, struct task_problem *p);
+/* The scanner's problem with a payload, as one of a submission: its pointer begins at the payload. */
+void schema_explain_scan(struct task_problem *p);
+
 #endif

@@ -90,6 +90,8 @@ my @rows = (
 	['http { slots = 1 }', '1: unknown option "slots" in section http, expected it in section work'],
 	['http { user = x }', '1: unknown option "user" in section http, expected it outside of any section'],
 	['http { listen = { , } }', '1: unexpected ",", expected a text or "}" in the list'],
+	['redis = off', '1: "redis" is a section, expected redis { option = value }'],
+	['redis { address = "127.0.0.1:0" }', '1: redis.address: "127.0.0.1:0" has no port, expected 1 to 65535'],
 	['zzz = 1', '1: unknown option "zzz", expected one of taskq.conf(5)'],
 	['htpp { listen = x y { z } }', '1: unknown section "htpp", expected "http"?'],
 	['workers 5', '1: unexpected "5", expected "=" after "workers"'],

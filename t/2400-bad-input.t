@@ -123,6 +123,7 @@ subtest 'postgres away' => sub {
 	wait_for(sub { $t->get('/readyz')->status == 503 }, 20, '/readyz to say no');
 	$r = $t->get('/readyz');
 	is($r->json->{code}, 'not_ready', '/readyz');
+	is($r->header('taskq-outcome'), 'none', 'which changes nothing either');
 	like($r->json->{detail}, qr/postgres/, 'says why');
 	is($t->get('/healthz')->status, 200, '/healthz does not care');
 	is($t->get('/metrics')->status, 200, 'nor do metrics');
@@ -131,7 +132,7 @@ subtest 'postgres away' => sub {
 	$r = $t->get('/v1/tasks');
 	is($r->status, 503, 'a list');
 	cmp_ok($r->header('retry-after'), '>', 0, 'when to come again');
-	is($r->header('taskq-outcome'), undef, 'it changes nothing anyway');
+	is($r->header('taskq-outcome'), 'none', 'and that it changes nothing');
 	Taskq->pg->start;
 	$t->wait_ready;
 	is(submit('{"task_type":"x"}')->status, 202, 'and it comes back by itself');

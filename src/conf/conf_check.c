@@ -3,6 +3,7 @@
  * Each check looks at one option or one titled section, so that it can be made as soon as that is said: what a later file replaces
  * is checked too.
  */
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,15 @@ check_conninfo(const struct check *k)
 		    "not a libpq connection string, expected one such as \"host=/run/postgresql dbname=taskq\"");
 }
 
+/* Where the kernel would choose one for a server. */
+static bool
+has_port_0(const char *address, const struct sock_addr *a)
+{
+	if (strcmp(address, "off") == 0 || a->ss.ss_family == AF_UNIX)
+		return false;
+	return ((const struct sockaddr_in *)&a->ss)->sin_port == 0; /* a sockaddr_in6 has it in the same place */
+}
+
 static void
 check_redis(const struct check *k)
 {
@@ -167,6 +177,8 @@ check_redis(const struct check *k)
 		    address);
 	else if (address[0] == '*' || address[0] == ':')
 		complainf(k, CONF_SECTION_redis, NULL, "address", "\"%s\" is every address, expected one", address);
+	else if (has_port_0(address, &addr))
+		complainf(k, CONF_SECTION_redis, NULL, "address", "\"%s\" has no port, expected 1 to 65535", address);
 	if (k->conf->redis.user[0] != '\0' && k->conf->redis.password[0] == '\0')
 		complain(k, CONF_SECTION_redis, NULL, "user", "without a password, expected one beside it");
 }

@@ -133,6 +133,13 @@ unknown_option(struct walk *w, enum conf_section_id section, struct span name, i
 	const char *in = section == CONF_SECTION_top ? "" : " in section ";
 	const char *where = conf_sections[section].name;
 
+	for (int i = 0; i < CONF_SECTIONS; i++)
+		if (section == CONF_SECTION_top && i != CONF_SECTION_top &&
+		    span_eq(name, span_of(conf_sections[i].name))) {
+			conf_problem(p, w->lex.source, line, "\"%.*s\" is a section, expected %.*s { option = value }",
+			    (int)name.len, name.ptr, (int)name.len, name.ptr);
+			return;
+		}
 	if (near != NULL) {
 		conf_problem(p, w->lex.source, line, "unknown option \"%.*s\"%s%s, expected \"%s\"?", (int)name.len,
 		    name.ptr, in, where, near);

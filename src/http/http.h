@@ -131,7 +131,7 @@ struct http_problem {
 	const char *task_id; /* or null */
 	int retry_after;     /* seconds; 0: nothing to say; the member retryable follows from it and the status */
 	bool retryable;      /* the same request may succeed later, nobody knows when */
-	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null */
+	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null; a 5xx that is not to a POST says "none" by itself */
 	struct span more;    /* further members, each with a comma before it */
 };
 /* A JSON Pointer as the `pointer` of a problem, a URI fragment in quotes. */

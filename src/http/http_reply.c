@@ -73,14 +73,17 @@ put_errors(struct buf *b, const struct http_problem *p)
 static void
 put_lines(struct http_request *r, const struct http_problem *p)
 {
+	const char *outcome = p->outcome;
 	char seconds[16];
 
 	if (p->retry_after > 0) {
 		(void)snprintf(seconds, sizeof(seconds), "%d", p->retry_after);
 		http_reply_header(r, "Retry-After", span_of(seconds));
 	}
-	if (p->outcome != NULL)
-		http_reply_header(r, "Taskq-Outcome", span_of(p->outcome));
+	if (outcome == NULL && p->status >= 500)
+		outcome = "none"; /* it only asked: see http_reply_problem() */
+	if (outcome != NULL)
+		http_reply_header(r, "Taskq-Outcome", span_of(outcome));
 }
 
 /* The same request may succeed later: its bytes came too slowly, or the trouble is ours and passes. */

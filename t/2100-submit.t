@@ -8,7 +8,7 @@ use Taskq;
 use Taskq::Machine qw(spawn);
 use Test::More;
 
-my $t = Taskq->start(config => 'workers = 0');
+my $t = Taskq->start(config => 'workers = 0 keys { recent = 0 }');
 my $uuid = qr/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
 sub submit {

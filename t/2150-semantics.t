@@ -13,7 +13,7 @@ use Test::More;
 
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);
-my $config = "http { request_timeout = 2s }\npostgres { deadline = 900ms\n statement_timeout = 800ms\n lock_timeout = 400ms }\n" .
+my $config = "keys { recent = 0 }\nhttp { request_timeout = 2s }\npostgres { deadline = 900ms\n statement_timeout = 800ms\n lock_timeout = 400ms }\n" .
 	"handler echo { kind = builtin builtin = echo }\nhandler fail { kind = builtin builtin = fail }\nwork { poll = 100ms }\n";
 my $schema = temp_dir('schema') . '/strict.json';
 write_file($schema, '{"type":"object","properties":{"n":{"type":"integer"}}}');

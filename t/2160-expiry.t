@@ -12,7 +12,7 @@ use Test::More;
 
 my $many = 20_000;
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0, settings => { log_min_duration_statement => 0 });
-my $t = Taskq->start(pg => $pg, config => 'workers = 0');
+my $t = Taskq->start(pg => $pg, config => 'workers = 0 keys { recent = 0 }');
 
 sub submit {
 	my ($key) = @_;

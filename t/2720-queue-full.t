@@ -8,7 +8,7 @@ use Taskq;
 use Test::More;
 
 my $conf = "handler noop { kind = builtin }\nhandler nap { kind = builtin builtin = sleep }";
-my $t = Taskq->start(config => "acceptors = 2\nworkers = 0\nlimits { queue_depth = 20 }\n$conf");
+my $t = Taskq->start(config => "acceptors = 2\nworkers = 0\nkeys { recent = 0 }\nlimits { queue_depth = 20 }\n$conf");
 
 sub post {
 	my ($key, %o) = @_;

@@ -1,4 +1,4 @@
-/* admit.c - request -> verdict: check, ask the cache, ask the store, say what became of it.
+/* admit.c - request -> verdict: check; what this node remembers, what the cache knows, what the store, say what became of it.
  *
  * The answer that a key keeps is rendered here, for a new task and for a replay by the same code from the same row: that is why they
  * are the same bytes.  A store that is away is waited for a moment only: the client has a key and may ask again.
@@ -19,8 +19,8 @@ struct admission {
 	struct admit *admit;
 	struct admit_checked checked;
 	struct store_submission in;
-	bool cacheable;
-	struct id digest; /* of the key, when cacheable */
+	bool keyed;       /* its answer may be remembered: it has a key and an answer of its own */
+	struct id digest; /* of the key, when keyed */
 	struct span request_id;
 	bool item;
 	bool entered; /* it counts as one that waits in its queue */
@@ -158,6 +158,33 @@ answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
 	fn(arg, &answer);
 }
 
+static bool
+is_kept(const struct store_submitted *s)
+{
+	return s->verdict == STORE_ACCEPTED || s->verdict == STORE_REPLAYED;
+}
+
+/* The verdict is known, wherever it comes from. */
+static void
+conclude(struct admission *a, const struct store_submitted *s, struct span body)
+{
+	count(&a->checked.request, s->verdict);
+	say(a, s);
+	if (is_kept(s))
+		answer_kept(a, s, body);
+	else
+		answer_refused(a, s);
+}
+
+static void
+remember(struct admission *a, const struct store_submitted *s, struct span body)
+{
+	if (!a->keyed || !is_kept(s))
+		return;
+	admit_recent_keep(a->admit, &a->digest, a->checked.request.fingerprint, s);
+	admit_cache_put(a->admit, &a->digest, a->checked.request.fingerprint, s, body);
+}
+
 static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
@@ -179,17 +206,10 @@ on_submitted(void *arg, const struct store_submitted *s)
 		answer_full(a);
 		return;
 	}
-	count(&a->checked.request, s->verdict);
-	say(a, s);
-	if (s->verdict != STORE_ACCEPTED && s->verdict != STORE_REPLAYED) {
-		answer_refused(a, s);
-		return;
-	}
-	if (!a->item)
+	if (is_kept(s) && !a->item)
 		task_render(&body, &s->row, s->surface, s->version, true);
-	if (a->cacheable)
-		admit_cache_put(a->admit, &a->digest, a->checked.request.fingerprint, s, buf_span(&body));
-	answer_kept(a, s, buf_span(&body));
+	remember(a, s, buf_span(&body));
+	conclude(a, s, buf_span(&body));
 	buf_free(&body);
 }
 
@@ -229,23 +249,29 @@ on_cached(void *arg, const struct cache_answer *hit)
 	s.expires_at = hit->expires_at;
 	if (!digest_eq(hit->fingerprint, a->checked.request.fingerprint, DIGEST_LEN))
 		s.verdict = STORE_MISMATCH;
-	count(&a->checked.request, s.verdict);
-	say(a, &s);
-	if (s.verdict == STORE_MISMATCH)
-		answer_refused(a, &s);
-	else
-		answer_kept(a, &s, hit->body);
+	conclude(a, &s, hit->body);
 }
 
-/* Items of a bulk request have no kept answers of their own, and share a round trip to the database already. */
+/* The same from the memory of this node, at once. */
+static bool
+tell_recent(struct admission *a)
+{
+	struct store_submitted s;
+	struct buf body = { 0 };
+
+	if (!a->keyed || !admit_recent_find(a->admit, &a->digest, &a->checked.request, &s))
+		return false;
+	if (is_kept(&s))
+		task_render(&body, &s.row, s.surface, s.version, true);
+	conclude(a, &s, buf_span(&body));
+	buf_free(&body);
+	return true;
+}
+
 static bool
 ask_cache(struct admission *a)
 {
-	if (a->admit->cache.cache == NULL || a->item || a->in.key.len == 0)
-		return false;
-	a->cacheable = true;
-	a->digest = task_key_digest(a->in.tenant, a->in.key);
-	return admit_cache_ask(a->admit, &a->digest, on_cached, a);
+	return a->keyed && a->admit->cache.cache != NULL && admit_cache_ask(a->admit, &a->digest, on_cached, a);
 }
 
 struct admission *
@@ -257,7 +283,7 @@ admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, 
 	a->magic = ADMISSION_MAGIC;
 	a->admit = admit;
 	a->item = r->item;
-	a->cacheable = a->entered = false;
+	a->entered = false;
 	a->request_id = r->request_id;
 	a->fn = fn;
 	a->arg = arg;
@@ -272,6 +298,10 @@ admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, 
 		.tenant = r->tenant,
 		.key = a->checked.key,
 	};
+	/* items of a bulk request have no kept answers of their own, and share a round trip to the database already */
+	a->keyed = !r->item && a->in.key.len > 0;
+	if (a->keyed)
+		a->digest = task_key_digest(a->in.tenant, a->in.key);
 	return a;
 }
 
@@ -286,7 +316,7 @@ admission_send(struct admission *a, int64_t deadline)
 {
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
 	a->in.deadline = deadline;
-	if (!ask_cache(a))
+	if (!tell_recent(a) && !ask_cache(a))
 		ask_store(a);
 }
 
@@ -309,6 +339,7 @@ admit_new(const struct admit_options *o)
 	a->conf = o->conf;
 	a->store = o->store;
 	a->ration = o->ration;
+	a->recent = o->recent;
 	admit_cache_open(a);
 	return a;
 }

@@ -8,6 +8,7 @@
 
 #include "store/store.h"
 #include "sys/ration.h"
+#include "sys/recent.h"
 #include "task/task_json.h"
 
 enum admit_verdict {
@@ -59,7 +60,8 @@ struct admit_options {
 	struct loop *loop;
 	const struct conf *conf;
 	struct store *store;
-	struct ration *ration; /* null: no limits */
+	struct ration *ration;
+	struct recent *recent; /* answers that the acceptors remember together; null: none */ /* null: no limits */
 };
 struct admit *admit_new(const struct admit_options *o) MUSTCHECK;
 /* Before the store is closed: who waits for the cache goes on to the store, and nobody asks the cache any more. */

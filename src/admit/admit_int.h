@@ -21,6 +21,7 @@ struct admit {
 	const struct conf *conf;
 	struct store *store;
 	struct ration *ration;
+	struct recent *recent;
 	int waiting; /* submissions that the store has */
 	struct admit_cache cache;
 };
@@ -53,6 +54,13 @@ void admission_send(struct admission *a, int64_t deadline);
 /* admit_schema.c: for what admit_check() found good: does the payload fit the schema of its handler?  If not, the problem is set, but the
  * store has the first word: the repetition of what was accepted before the schema came gets its first answer. */
 bool admit_schema(const struct admit *admit, const struct admit_request *r, struct admit_checked *c) MUSTCHECK;
+
+/* admit_recent.c: what the store would say of this key, if an acceptor of this node has heard it lately. */
+bool admit_recent_find(const struct admit *admit, const struct id *digest, const struct task_request *q,
+    struct store_submitted *s_r) MUSTCHECK;
+/* In the callback of the store: what it has just answered, ACCEPTED or REPLAYED. */
+void admit_recent_keep(const struct admit *admit, const struct id *digest, const uint8_t fingerprint[DIGEST_LEN],
+    const struct store_submitted *s);
 
 /* admit_cache.c */
 void admit_cache_open(struct admit *admit);

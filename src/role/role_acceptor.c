@@ -68,7 +68,13 @@ open_store(const struct super_child *me, struct loop *loop)
 static struct admit *
 open_admit(const struct super_child *me, struct loop *loop, struct acceptor *a)
 {
-	struct admit_options o = { .loop = loop, .conf = me->conf, .store = a->store, .ration = me->ration };
+	struct admit_options o = {
+		.loop = loop,
+		.conf = me->conf,
+		.store = a->store,
+		.ration = me->ration,
+		.recent = me->recent,
+	};
 
 	return admit_new(&o);
 }

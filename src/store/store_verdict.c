@@ -18,20 +18,9 @@ static void on_keys(struct request *r);
 static void
 row_of_request(const struct item *it, struct task_row *row)
 {
-	const struct task_request *q = it->in.request;
-
+	task_row_of_request(it->in.request, row);
 	row->id = it->id;
 	row->lane = it->lane;
-	row->queue = q->queue;
-	row->task_type = q->task_type;
-	row->group = q->group;
-	row->priority = q->priority;
-	row->max_attempts = q->max_attempts;
-	row->payload = q->payload;
-	row->schema_version = q->schema_version;
-	row->trace_id = q->trace_id;
-	memcpy(row->labels, q->labels, sizeof(row->labels));
-	row->nlabels = q->nlabels;
 	row->state = it->later ? TASK_WAITING : TASK_READY;
 	row->updated_at = row->created_at;
 }

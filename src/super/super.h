@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "stats/stats.h"
 #include "sys/ration.h"
+#include "sys/recent.h"
 #include "sys/wake.h"
 
 /* All that crosses the fork.  A role starts with TERM, INT, HUP, USR1 and CHLD blocked, so that none can reach it before it is ready
@@ -30,6 +31,7 @@ struct super_child {
 	int nlisteners;
 	struct wake *wake;
 	struct ration *ration;
+	struct recent *recent; /* null: keys.recent is 0 */
 	int launch_listener;   /* SEQPACKET socket of this generation's launcher; the launcher accepts on it */
 	char launch_path[108]; /* workers connect to it */
 	int gone_pipe[2];      /* launcher -> keeper: an int64_t inc for each dead worker whose handlers are gone */

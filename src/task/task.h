@@ -199,6 +199,9 @@ struct task_row {
 	struct span error_class;
 };
 
+/* What a row takes over from the request; the rest of it stays as it is.  task_codec.c */
+void task_row_of_request(const struct task_request *r, struct task_row *row);
+
 /* The JSON of a task: task_render.c.  `as_submitted` leaves the moving part at its first value, so that the answer to a
  * submission is a pure function of the stored row: replays render it again, byte for byte.  A renderer that has been
  * released is never edited; a change is a new version beside it. */

@@ -121,3 +121,18 @@ task_options_unpack(struct span packed, struct task_row *row)
 	}
 	return good;
 }
+
+void
+task_row_of_request(const struct task_request *r, struct task_row *row)
+{
+	row->queue = r->queue;
+	row->task_type = r->task_type;
+	row->group = r->group;
+	row->priority = r->priority;
+	row->max_attempts = r->max_attempts;
+	row->payload = r->payload;
+	row->schema_version = r->schema_version;
+	row->trace_id = r->trace_id;
+	memcpy(row->labels, r->labels, sizeof(row->labels));
+	row->nlabels = r->nlabels;
+}

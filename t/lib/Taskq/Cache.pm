@@ -9,10 +9,12 @@ use warnings;
 use Taskq;
 use Test::More ();
 
+my $asked = "keys { recent = 0 }\n"; # or nobody would be asked
+
 sub new {
 	my ($class, %o) = @_;
-	my $self = bless { off => $o{off} || Taskq->start(config => 'workers = 0') }, $class;
-	$self->{on} = Taskq->start(config => "workers = 0\nredis { address = \"$o{address}\" fill = new }\n" . ($o{config} || ''),
+	my $self = bless { off => $o{off} || Taskq->start(config => "workers = 0\n$asked") }, $class;
+	$self->{on} = Taskq->start(config => "workers = 0\n${asked}redis { address = \"$o{address}\" fill = new }\n" . ($o{config} || ''),
 		map { exists $o{$_} ? ($_ => $o{$_}) : () } 'migrate');
 	$self->wait_used if !exists $o{used} || $o{used};
 	return $self;

@@ -57,6 +57,11 @@ subtest 'known keys' => sub {
 	my @keys = sort keys %first;
 	$again[$_]->send_request('POST', '/v1/tasks', json => { task_type => 'noop' }, headers => { 'Idempotency-Key' => $keys[$_] }) for 0 .. 19;
 	is(scalar(grep { ($_->response->header('idempotent-replayed') || '') eq 'true' } @again), 20, 'twenty at once');
+	$r = $t->post('/v1/tasks/batch', [map({ { idempotency_key => $_, task_type => 'noop' } } @keys, 'fresh'), { idempotency_key => $keys[5], task_type => 'nap' }]);
+	my $of = $r->json;
+	is($of->{replayed}, scalar(@keys), 'and all of them in bulk') or diag($r->body);
+	is_deeply([@$of{qw(full mismatch accepted)}], [1, 1, 0], 'beside one that is new and one that is another task');
+	is_deeply([map { $_->{id} } grep { $_->{verdict} eq 'replayed' } @{ $of->{items} }], [map { $first{$_}->json->{id} } @keys], 'each with its task');
 	is(stored(), $taken + 1, 'and nothing was stored');
 };
 

@@ -103,13 +103,13 @@ on_known(struct request *r)
 	int row;
 
 	MAGIC_CHECK(k, ASKER_MAGIC);
-	k->flying = false;
 	if (r->status == STORE_OK)
 		for (row = 0; row < PQntuples(r->results[0]); row++)
 			take_row(k, r->results[0], row);
 	else
 		rest = (struct store_submitted){ .status = STORE_FAILED, .why = r->why };
 	answer_all(&k->sent, &rest);
+	k->flying = false; /* not before: who is answered may ask again at once, and is not among these */
 	request_free(&r);
 	if (!k->closed)
 		ask(k);

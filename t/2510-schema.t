@@ -36,12 +36,14 @@ sub submit {
 }
 sub stored { return Taskq->pg->psql('select (select count(*) from taskq.task) || \' \' || (select count(*) from taskq.idem)') }
 
-# Another generation serves with that configuration.
+# Another generation serves with that configuration, and the earlier one, which takes requests until it hears of it, has gone.
 sub reload {
 	my ($text) = @_;
 	my $from = () = $t->log_lines;
 	$t->hup($text);
-	return $t->log_wait(qr/the new generation serves|the old configuration stays/, 20, from => $from);
+	my $line = $t->log_wait(qr/the new generation serves|the old configuration stays/, 20, from => $from);
+	$t->log_wait(qr/generation has ended/, 20, from => $from) if $line =~ /serves/;
+	return $line;
 }
 
 # [what, payload, pointer, detail, loc of the compatible surface]

@@ -101,7 +101,10 @@ subtest 'Postgres away' => sub {
 	$pg->start;
 	$t->wait_ready;
 	my $again = wait_for(sub { my $r = post($t, $key, $text); $r->status == 202 && $r }, 20, 'an answer');
-	is($again->body, $first->body, 'the same life of the cluster: the first answer');
+	is($again->body, $first->body, 'Postgres is asked what it has after its restart, and has it');
+	is(told(), $before, 'nothing was told from memory');
+	($again, my $memory) = from_memory(sub { post($t, $key, $text) });
+	ok($memory, 'until it was learned again');
 };
 
 done_testing;

@@ -4,7 +4,7 @@
  * itself does not say: the id, the times, the surface.  So a record is small, and the answer is rendered from the request at hand, when
  * its payload and trace id are those of the first, byte for byte; another spelling of the same task is left to the store.  Remembered:
  * what the store has answered, once it is committed.  Believed: as in admit_cache.c, while the store is connected to that life of that
- * cluster, and until the key may expire.
+ * cluster, and until the key may expire; and only until Postgres is restarted, for a copy of its files may have been put back meanwhile.
  *
  * Logs nothing.  Next: sys/recent.c.
  */
@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct record) <= RECENT_VALUE, "a record is a value of th
 static uint64_t
 epoch_digest(const struct store_epoch *e)
 {
-	uint64_t parts[3] = { (uint64_t)e->system, (uint64_t)e->timeline,
+	uint64_t parts[4] = { (uint64_t)e->system, (uint64_t)e->timeline, (uint64_t)e->started_at,
 		digest_fnv64(e->cache_key, sizeof(e->cache_key)) };
 
 	return digest_fnv64(parts, sizeof(parts));

@@ -49,6 +49,7 @@ int64_t store_db_now(const struct store *s); /* estimate of the database's clock
 struct store_epoch {
 	int64_t system; /* identifier of the cluster; 0: we are not permitted to know */
 	int64_t timeline;
+	int64_t started_at; /* the server: files may have been put back while it was down */
 	uint8_t cache_key[DIGEST_LEN]; /* signs answers that are kept outside the database */
 };
 /* Null while no connection for submissions is up, and where the server does not tell. */

@@ -111,6 +111,7 @@ read_epoch(const PGresult *res, struct store_server *v)
 		return;
 	v->epoch.system = col_int(res, 0, SQL_HELLO_SYSTEM_SYSTEM);
 	v->epoch.timeline = col_int(res, 0, SQL_HELLO_SYSTEM_TIMELINE);
+	v->epoch.started_at = col_time(res, 0, SQL_HELLO_SYSTEM_STARTED);
 	memcpy(v->epoch.cache_key, key.ptr, sizeof(v->epoch.cache_key));
 }
 

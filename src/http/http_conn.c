@@ -11,6 +11,7 @@
  * bytes with a reset, and the reset can overtake the answer.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,6 +97,17 @@ conn_eof(struct http_conn *c)
 	c->eof = true;
 	if (c->current != NULL)
 		http_receive_refuse(c, &cut_off);
+}
+
+/* While nothing is read, behind a full pipeline or a last request, the end of the stream comes unheard: the kernel is asked. */
+bool
+http_conn_left(const struct http_conn *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+
+	if (c->eof || c->broken)
+		return true;
+	return (c->want & LOOP_READ) == 0 && poll(&p, 1, 0) > 0;
 }
 
 /* One read: into the server's scratch when nothing is left over from the last one, so that a whole request never lies in a buffer of

@@ -172,6 +172,7 @@ void http_stream_leave(struct http_request *r); /* it is being answered, perhaps
 
 struct http_budget {
 	size_t held;             /* bytes, by all requests */
+	size_t streams;          /* of these: by streams */
 	size_t most;             /* since memory was given back last */
 	struct loop_timer *trim; /* set: a rush is over */
 };
@@ -250,6 +251,7 @@ struct http_conn {
 void http_conn_open(struct http_server *s, int fd);
 void http_conn_close(struct http_conn *c);
 void http_conn_event(void *conn, int events); /* from the loop */
+bool http_conn_left(const struct http_conn *c); /* the client is gone, or has sent its last byte */
 void http_conn_touch(struct http_conn *c);    /* an answer is there: settles at the end of the turn */
 void http_conn_settle(struct http_conn *c);   /* moves answers out and requests in; may close the connection */
 void http_conn_expired(struct http_conn *c, enum http_wait_kind kind);

@@ -293,7 +293,7 @@ http_body_drop(struct http_request *r)
 bool
 http_client_left(const struct http_request *r)
 {
-	return r->c == NULL || r->c->eof || r->c->broken;
+	return r->c == NULL || http_conn_left(r->c);
 }
 
 struct arena *

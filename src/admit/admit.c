@@ -311,6 +311,12 @@ admission_key(const struct admission *a)
 	return a->in.key;
 }
 
+bool
+admission_is_unique(const struct admission *a)
+{
+	return a->in.request->unique.name.len > 0;
+}
+
 void
 admission_send(struct admission *a, int64_t deadline)
 {

@@ -2,7 +2,8 @@
  *
  * An item is copied once, into a slot, and lives there until its verdict; verdicts are kept, forty bytes each, until all are there.  At most WINDOW
  * items or WINDOW_BYTES are in flight, a little more when a piece held many; then the caller is asked to wait, so memory does not depend
- * on the length of the body.
+ * on the length of the body.  A task that wants a unique name has a transaction of its own and counts as UNIQUE_LOAD items, so that the
+ * last of those in flight still has its turn in time, and nobody else waits long behind them.
  *
  * Items of one key are decided in the order of the body: an item whose key is in flight here waits for the first.  Once that is stored
  * they all may go, for nothing can change what the key means; else the next one is the first.
@@ -22,6 +23,7 @@
 #define BATCH_MAGIC 0x41644221u
 #define SLOT_MAGIC 0x41645321u
 #define WINDOW 2000
+#define UNIQUE_LOAD 16
 #define WINDOW_BYTES (4 * 1024 * 1024)
 #define KEYS 1024
 #define SLOT_KEEP 2048 /* a slot that is free keeps no greater buffer */
@@ -35,6 +37,7 @@ struct slot {
 	struct list twins; /* items of the same key that wait for this one */
 	uint64_t hash;     /* of the key */
 	uint32_t index;
+	int load; /* of the window */
 	int64_t deadline;
 	struct buf text;
 	struct arena *arena;
@@ -53,7 +56,7 @@ struct admit_batch {
 	int n, count[ADMIT_VERDICTS];
 	struct list keys[KEYS]; /* items in flight, the first of each key */
 	struct list free;
-	int in_flight;
+	int in_flight, load;
 	size_t bytes; /* of items in flight */
 	int nested;   /* in a function of ours: not the place to end */
 	bool waiting; /* the caller was told that it is full */
@@ -143,7 +146,7 @@ leave(struct admit_batch *b)
 		return;
 	if (b->ended && b->in_flight == 0) {
 		finish(b);
-	} else if (b->waiting && b->in_flight <= WINDOW / 2 && b->bytes <= WINDOW_BYTES / 2) {
+	} else if (b->waiting && b->load <= WINDOW / 2 && b->bytes <= WINDOW_BYTES / 2) {
 		b->waiting = false;
 		b->r.room(b->r.arg);
 	}
@@ -220,6 +223,7 @@ static void
 landed(struct slot *s)
 {
 	s->b->in_flight--;
+	s->b->load -= s->load;
 	s->b->bytes -= s->text.len;
 	slot_release(s);
 }
@@ -331,6 +335,10 @@ submit(struct admit_batch *b, struct slot *s)
 	s->admission = admission_new(b->admit, &in, on_verdict, s);
 	if (s->admission == NULL) /* invalid: s is gone */
 		return;
+	if (admission_is_unique(s->admission)) {
+		b->load += UNIQUE_LOAD - s->load;
+		s->load = UNIQUE_LOAD;
+	}
 	key = admission_key(s->admission);
 	s->hash = digest_fnv64(key.ptr, key.len);
 	first = first_of_key(b, s->hash, key);
@@ -352,6 +360,7 @@ item_whole(struct admit_batch *b)
 	s->index = (uint32_t)b->n++;
 	buf_put(&b->items, &blank, sizeof(blank));
 	b->in_flight++;
+	b->load += s->load = 1;
 	b->bytes += s->text.len;
 	if (may_try(b, s->index))
 		submit(b, s);
@@ -418,7 +427,7 @@ admit_batch_data(struct admit_batch *b, struct span piece)
 		else if (e != JSON_SPLIT_MORE && item_grow(b, part) && e == JSON_SPLIT_ITEM)
 			item_whole(b);
 	}
-	b->waiting = b->in_flight >= WINDOW || b->bytes >= WINDOW_BYTES;
+	b->waiting = b->load >= WINDOW || b->bytes >= WINDOW_BYTES;
 	leave(b);
 }
 

@@ -49,6 +49,7 @@ struct admission;
 /* Null: INVALID was said. */
 struct admission *admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, void *arg) MUSTCHECK;
 struct span admission_key(const struct admission *a);
+bool admission_is_unique(const struct admission *a); /* it wants a unique name */
 void admission_send(struct admission *a, int64_t deadline);
 
 /* admit_schema.c: for what admit_check() found good: does the payload fit the schema of its handler?  If not, the problem is set, but the

@@ -1,4 +1,18 @@
-/* admit_int.h - what the files of this room share. */
+/* admit_int.h - what the files of this room share, and the way of a submission through them.
+ *
+ *	admit_submit
+ *	  admit_check        the key, then the body                         INVALID
+ *	  admit_schema       the payload; that it does not fit is only said when the key is new
+ *	  admit_recent_find  an acceptor of this node has heard it lately   REPLAY, CONFLICT
+ *	  admit_cache_ask    Redis, where that pays: it knows the key       REPLAY, CONFLICT
+ *	  admit_queue_enter  room in its queue?
+ *	    store_submit     yes: store it                                  ACCEPT, REPLAY, CONFLICT, BUSY, NOT_UNIQUE, LATER
+ *	    store_known      no, or a misfit: was it stored before?         REPLAY, CONFLICT, LATER; else FULL, INVALID
+ *	  admit_recent_keep, admit_cache_put: the answer, for the next time
+ *
+ * admit_limit_take comes before all of it: from the edge by the head of a request, from admit_batch.c for each item of a bulk request,
+ * which then goes the same way without the two memories, behind the items of its key that came before.
+ */
 #ifndef ADMIT_ADMIT_INT_H
 #define ADMIT_ADMIT_INT_H
 

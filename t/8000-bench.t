@@ -28,7 +28,7 @@ for my $s (@{ $all->{scenarios} }) {
 	like($text, qr/^\Q$s->{name}\E +\d/m, 'and they are in the table');
 }
 my %ran = map { $_->{name} => 1 } grep { !$_->{skipped} } @{ $all->{scenarios} };
-ok($ran{$_}, "$_ was run") for qw(submit-50 submit-200 bulk replay replay-redis health);
+ok($ran{$_}, "$_ was run") for qw(submit-50 submit-200 bulk replay replay-redis replay-postgres health);
 
 $text = bench(1, '--config', 'http { max_body = 1kB }', '--payload', 2000, 'submit-50');
 like($text, qr/^bench: submit-50: \d+ answers were 413$/m, 'refused requests are no result');

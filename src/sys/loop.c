@@ -2,8 +2,8 @@
  *
  * An fd has two libevent events, one for each direction, so that a change of `want` costs one system call.  A callback
  * of libevent calls its owner as the last thing it does; the owner may free the object in it.  libevent takes a deleted event
- * out of its queue of active ones, so nothing is called after its free.  A timer of zero does the work of loop_later():
- * libevent looks at timers once in a turn, so what is asked for in this turn runs in a later one, after the kernel was asked.
+ * out of its queue of active ones, so nothing is called after its free.  Libevent looks at timers once in a turn, so what a timer of
+ * zero is asked for in this turn runs in a later one, after the kernel was asked.
  *
  * The clock is read anew for each timer (no cached time) and is the precise one: a timer never fires before clock_now() says
  * so.
@@ -23,8 +23,6 @@
 struct loop {
 	unsigned magic;
 	struct event_base *base;
-	struct event later;
-	struct list later_calls;
 	struct list signals;
 	bool stop;
 	bool closed;   /* by its owner; goes with the last object made on it */
@@ -49,12 +47,6 @@ struct loop_timer {
 	void *arg;
 };
 
-struct later_call {
-	struct list node;
-	loop_fn *fn;
-	void *arg;
-};
-
 struct loop_signal {
 	struct list node;
 	struct event event;
@@ -63,22 +55,6 @@ struct loop_signal {
 };
 
 /* --- the loop -------------------------------------------------------------------------------------------------------- */
-
-static void
-on_later(int fd UNUSED, short what UNUSED, void *arg)
-{
-	struct loop *l = arg;
-	struct list now = LIST_INIT(now), *node;
-
-	list_append_all(&now, &l->later_calls);
-	while ((node = list_first(&now)) != NULL) {
-		struct later_call *call = container_of(node, struct later_call, node), copy = *call;
-
-		list_remove(node);
-		mem_free(&call);
-		copy.fn(copy.arg);
-	}
-}
 
 struct loop *
 loop_new(void)
@@ -93,9 +69,7 @@ loop_new(void)
 	l->base = event_base_new_with_config(config);
 	ASSERT(l->base != NULL);
 	event_config_free(config);
-	list_init(&l->later_calls);
 	list_init(&l->signals);
-	MUST(event_assign(&l->later, l->base, -1, 0, on_later, l) == 0);
 	return l;
 }
 
@@ -104,12 +78,6 @@ loop_destroy(struct loop *l)
 {
 	struct list *node;
 
-	while ((node = list_first(&l->later_calls)) != NULL) {
-		struct later_call *call = container_of(node, struct later_call, node);
-
-		list_remove(node);
-		mem_free(&call);
-	}
 	while ((node = list_first(&l->signals)) != NULL) {
 		struct loop_signal *s = container_of(node, struct loop_signal, node);
 
@@ -117,7 +85,6 @@ loop_destroy(struct loop *l)
 		list_remove(node);
 		mem_free(&s);
 	}
-	event_del(&l->later);
 	event_base_free(l->base);
 	l->magic = 0;
 	mem_free(&l);
@@ -163,20 +130,6 @@ void
 loop_stop(struct loop *l)
 {
 	l->stop = true;
-}
-
-void
-loop_later(struct loop *l, loop_fn *fn, void *arg)
-{
-	static const struct timeval at_once;
-	struct later_call *call = mem_alloc(sizeof(*call));
-
-	MAGIC_CHECK(l, LOOP_MAGIC);
-	call->fn = fn;
-	call->arg = arg;
-	if (list_empty(&l->later_calls))
-		MUST(event_add(&l->later, &at_once) == 0);
-	list_push(&l->later_calls, &call->node);
 }
 
 static void

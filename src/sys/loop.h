@@ -28,15 +28,12 @@ struct loop_fd *loop_fd_new(struct loop *l, int fd, int want, loop_fd_fn *fn, vo
 void loop_fd_want(struct loop_fd *f, int want);
 void loop_fd_free(struct loop_fd **f);
 
-/* One-shot timer; set again to repeat.  Spans in microseconds. */
+/* One-shot timer; set again to repeat.  Spans in microseconds; one of 0 fires on a later turn. */
 struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *arg) MUSTCHECK;
 void loop_timer_set(struct loop_timer *t, int64_t us);
 void loop_timer_clear(struct loop_timer *t);
 bool loop_timer_is_set(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
-
-/* Runs fn once, on a later turn, in the order of the calls. */
-void loop_later(struct loop *l, loop_fn *fn, void *arg);
 
 /* A signal as an event; lives as long as the loop. */
 void loop_signal(struct loop *l, int signo, loop_fn *fn, void *arg);

@@ -10,7 +10,7 @@
 
 static struct loop *loop;
 static char trace[256];
-static char words[][2] = { "a", "b", "c", "d", "s" };
+static char signalled[] = "s";
 
 static void
 note(const char *word)
@@ -24,31 +24,43 @@ stop(void *arg UNUSED)
 	loop_stop(loop);
 }
 
-static void
-say(void *arg)
-{
-	note(arg);
-}
+static struct loop_timer *stopper;
 
 static void
-say_and_again(void *arg)
+stop_later(void)
 {
-	note(arg);
-	loop_later(loop, say, words[3]);
-	loop_later(loop, stop, NULL);
+	loop_timer_set(stopper, 0);
+}
+
+/* --- a timer of zero --- */
+
+static struct loop_timer *again;
+
+static void
+on_again(void *arg)
+{
+	int *times = arg;
+
+	note("a");
+	if (++*times < 3)
+		loop_timer_set(again, 0);
+	else
+		stop_later();
 	note("!");
 }
 
 static void
-test_later(void)
+test_zero(void)
 {
+	int times = 0;
+
 	trace[0] = '\0';
-	loop_later(loop, say, words[0]);
-	loop_later(loop, say_and_again, words[1]);
-	loop_later(loop, say, words[2]);
+	again = loop_timer_new(loop, on_again, &times);
+	loop_timer_set(again, 0);
 	is_str(trace, "", "nothing runs inside the call");
 	loop_run(loop);
-	is_str(trace, "ab!cd", "in order, and what is asked in a turn runs in a later one");
+	is_str(trace, "a!a!a!", "what is asked in a turn runs in a later one");
+	loop_timer_free(&again);
 }
 
 /* --- a pair of descriptors --- */
@@ -66,7 +78,7 @@ on_read_free_both(void *arg, int events)
 	note(events & LOOP_READ ? "r" : "w");
 	loop_fd_free(&p->watch[0]);
 	loop_fd_free(&p->watch[1]);
-	loop_later(loop, stop, NULL);
+	stop_later();
 }
 
 static void
@@ -102,7 +114,7 @@ on_event_change(void *arg, int events)
 		MUST(read(p->fd[0], &c, 1) == 1);
 		loop_fd_want(p->watch[0], 0);
 		MUST(write(p->fd[1], "x", 1) == 1);
-		loop_later(loop, stop, NULL);
+		stop_later();
 	}
 }
 
@@ -181,7 +193,7 @@ static void
 test_signal(void)
 {
 	trace[0] = '\0';
-	loop_signal(loop, SIGUSR2, on_signal, words[4]);
+	loop_signal(loop, SIGUSR2, on_signal, signalled);
 	raise(SIGUSR2);
 	is_str(trace, "", "a signal only marks");
 	loop_run(loop);
@@ -232,9 +244,9 @@ test_end(void)
 	struct loop_timer *t = loop_timer_new(loop, on_never, NULL);
 
 	loop_timer_set(t, CLOCK_SECOND);
-	loop_later(loop, on_never, NULL);
 	loop_free(&loop);
 	loop_timer_free(&t);
+	loop_timer_free(&stopper);
 	ok(loop == NULL && t == NULL, "a loop may be freed before what was made on it");
 }
 
@@ -242,7 +254,8 @@ int
 main(void)
 {
 	loop = loop_new();
-	test_later();
+	stopper = loop_timer_new(loop, stop, NULL);
+	test_zero();
 	test_free_in_callback();
 	test_want();
 	test_timers();

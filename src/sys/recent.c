@@ -1,6 +1,7 @@
 /* recent.c - a table in shared memory that forgets; see recent.h.
  *
- * A key belongs to a set of eight records.  It takes the record that it has already, else the next of the set in turn.  Words are copied with
+ * A key belongs to a set of eight records.  It takes the record that it has already, else an empty one, else the next of
+ * the set in turn.  Words are copied with
  * relaxed atomics and in any order: the checksum over key and value tells whether they belong together.
  */
 #include <stdatomic.h>
@@ -90,17 +91,32 @@ has_key(const struct recent *r, size_t at, const struct id *key)
 	return id_eq(&there, key);
 }
 
+/* Where a key goes: to its own record, an empty one, the next in turn. */
+static size_t
+place_for(struct recent *r, const struct id *key)
+{
+	static const struct id nobody;
+	size_t set = set_of(r, key), at = set, empty = SIZE_MAX;
+	int i;
+
+	for (i = 0; i < SET; i++, at += WORDS) {
+		if (has_key(r, at, key))
+			return at;
+		if (empty == SIZE_MAX && has_key(r, at, &nobody))
+			empty = at;
+	}
+	if (empty != SIZE_MAX)
+		return empty;
+	return set + atomic_fetch_add_explicit(&r->turn, 1, memory_order_relaxed) % SET * WORDS;
+}
+
 void
 recent_put(struct recent *r, const struct id *key, const void *value)
 {
-	size_t set = set_of(r, key), at = set, i;
+	size_t at = place_for(r, key), i;
 	struct record record = { .key = *key };
 	uint64_t words[WORDS];
 
-	for (i = 0; i < SET && !has_key(r, at, key); i++)
-		at += WORDS;
-	if (i == SET)
-		at = set + atomic_fetch_add_explicit(&r->turn, 1, memory_order_relaxed) % SET * WORDS;
 	memcpy(record.value, value, sizeof(record.value));
 	record.sum = sum_of(&record);
 	memcpy(words, &record, sizeof(words));

@@ -70,7 +70,7 @@ test_plain(void)
 		put(r, n, 'c');
 	for (int n = 1; n <= 9; n++)
 		found += get(r, n, value);
-	is_int(found, 8, "the smallest table remembers eight and forgets the ninth");
+	is_int(found, 8, "the smallest table remembers eight and forgets one for the ninth");
 	recent_free(&r);
 }
 

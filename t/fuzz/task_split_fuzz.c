@@ -1,7 +1,8 @@
 /* task_split_fuzz.c - any bytes as a bulk body; the first byte says how they are cut.
  *
  * Beyond "does not crash": the items and the verdict are those of the body in one piece; an array whose items are all taken is one that
- * the scanner takes when it takes each of them, and the other way round.
+ * the scanner takes when it takes each of them, and the other way round; an item that is read as a submission has a key and a payload,
+ * and is JSON; else a problem points into it.
  */
 #include <string.h>
 
@@ -15,6 +16,23 @@ struct outcome {
 };
 
 static void
+read_item(struct span item)
+{
+	struct arena *arena = arena_new(1024);
+	struct task_request r;
+	struct task_problem p = { 0 };
+	struct span key = { 0 };
+
+	if (task_item_read(item, arena, &r, &key, &p)) {
+		ASSERT(task_json_valid(item) && task_json_valid(r.payload) && r.task_type.len > 0);
+		ASSERT(key.ptr == NULL || key.len < item.len);
+	} else {
+		ASSERT(p.code != NULL && p.offset <= item.len && p.detail[0] != '\0');
+	}
+	arena_free(&arena);
+}
+
+static void
 end_item(struct outcome *o, struct buf *item)
 {
 	uint64_t len = item->len;
@@ -22,6 +40,7 @@ end_item(struct outcome *o, struct buf *item)
 	ASSERT(len > 0);
 	buf_put(&o->items, &len, sizeof(len));
 	buf_putspan(&o->items, buf_span(item));
+	read_item(buf_span(item));
 	o->valid = o->valid && task_json_valid(buf_span(item));
 	o->n++;
 	buf_reset(item);

@@ -13,7 +13,7 @@ use Test::More;
 
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);
-my $config = "keys { recent = 0 }\nhttp { request_timeout = 2s }\npostgres { deadline = 900ms\n statement_timeout = 800ms\n lock_timeout = 400ms }\n" .
+my $config = "keys { recent = 0 }\nhttp { request_timeout = 2s }\npostgres { deadline = 900ms\n statement_timeout = 800ms\n lock_timeout = 700ms }\n" .
 	"handler echo { kind = builtin builtin = echo }\nhandler fail { kind = builtin builtin = fail }\nwork { poll = 100ms }\n";
 my $schema = temp_dir('schema') . '/strict.json';
 write_file($schema, '{"type":"object","properties":{"n":{"type":"integer"}}}');
@@ -223,10 +223,10 @@ sub in_flight {
 {
 	my $key = key();
 	my ($first, $s) = in_flight($key);
-	my $c = $a->connect;
+	my ($c, $other) = ($a->connect, Taskq::Session->new($pg->conninfo)); # it waits for less than a second
 	$c->send_request('POST', '/v1/tasks', body => $echo, headers => { 'Idempotency-Key' => $key });
 	my $waits = q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and application_name like 'taskqd%'};
-	wait_for(sub { $pg->psql($waits) > 0 }, 20, 'the duplicate to wait');
+	wait_for(sub { $other->run($waits) > 0 }, 20, 'the duplicate to wait');
 	$s->run('commit');
 	is(words($c->response, $first), 'replay', 'in flight: if the other commits in time, the duplicate is a replay');
 }

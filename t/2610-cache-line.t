@@ -12,7 +12,7 @@ use Test::More;
 
 my $redis = Taskq::Redis->new(private => 1);
 my $proxy = Taskq::RedisProxy->new($redis->{port});
-my $c = Taskq::Cache->new(address => $proxy->address, config => 'redis { timeout = 100ms }'); # the proxy takes its time too
+my $c = Taskq::Cache->new(address => $proxy->address, config => 'redis { timeout = 300ms }'); # the proxy takes its time too
 my $acceptor = $c->on->role_pid('acceptor');
 my $body = { task_type => 'mail', payload => { to => 'a', n => [1, 2.50] } };
 my $serial = 0;
@@ -51,7 +51,7 @@ subtest 'together' => sub {
 
 # mode => [what it leads to, does the line end?]
 my %trouble = (
-	'delay 0.5' => ['timeout', 1],
+	'delay 1' => ['timeout', 1],
 	never => ['timeout', 1],
 	error => ['error', 1],
 	half => ['error', 1],
@@ -80,10 +80,10 @@ for my $mode (sort keys %trouble) {
 
 subtest 'a slow Redis is left alone' => sub {
 	my ($key) = cached(1);
-	$proxy->mode('delay 0.3');
+	$proxy->mode('delay 1');
 	my $begin = now();
 	$c->post('on', $key, $body) for 1 .. 5;
-	cmp_ok(now() - $begin, '<', 5 * 0.25, 'five questions cost about their budget');
+	cmp_ok(now() - $begin, '<', 5 * 0.8, 'five questions cost about their budget');
 	$c->wait_left;
 	my $timeouts = $c->result('timeout');
 	$c->same($key, $body, 'left alone');

@@ -18,8 +18,11 @@ sub stored { return Taskq->pg->psql('select count(*) from taskq.task') }
 
 # A burst between two measurements, over connections to both acceptors, stops at the limit.
 my @conns = map { $t->connect } 1 .. 12;
-my (%got, %first, $r, $n);
-for my $round (1 .. 5) {
+my (%got, %first, $r);
+my ($round, $sent) = (0, 0);
+sub round {
+	$round++;
+	$sent += @conns;
 	$conns[$_]->send_request('POST', '/v1/tasks', json => { task_type => 'noop' }, headers => { 'Idempotency-Key' => "k$round-$_" }) for 0 .. $#conns;
 	for (0 .. $#conns) {
 		$r = $conns[$_]->response;
@@ -27,18 +30,20 @@ for my $round (1 .. 5) {
 		$first{"k$round-$_"} = $r if $r->status == 202;
 	}
 }
-# What is in flight while a measurement is made is not seen by it, and counts when it is stored.
+round() for 1 .. 5;
+# What is in flight while a measurement is made is not seen by it, and counts when it is stored; or is seen, and counts twice until
+# the next one.
+wait_for(sub { round(); $got{202} >= 20 }, 20, 'twenty to be taken') if $got{202} < 20;
 my $taken = $got{202};
-cmp_ok($taken, '>=', 20, 'twenty are taken');
 cmp_ok($taken, '<=', 20 + @conns, 'and no more than are in flight beside them');
-is($taken + $got{429}, 60, 'the others are refused');
+is($taken + $got{429}, $sent, 'the others are refused');
 is(stored(), $taken, 'and not stored');
 
 subtest 'refused' => sub {
 	$r = post('new');
 	is($r->status, 429, 'status');
 	is($r->json->{code}, 'queue_full', 'code');
-	like($r->json->{detail}, qr/^in the queue "default" 2\d tasks wait and 20 may$/, 'queue, depth and limit');
+	like($r->json->{detail}, qr/^in the queue "default" [23]\d tasks wait and 20 may$/, 'queue, depth and limit');
 	ok($r->header('retry-after'), 'Retry-After');
 	is(post('new', queue => 'other')->status, 202, 'another queue has room');
 	is($t->metric('taskq_refused_total', reason => 'queue_full'), $got{429} + 1, 'counted');
@@ -70,10 +75,13 @@ subtest 'measured' => sub {
 	Taskq->pg->psql('delete from taskq.ready');
 	wait_for(sub { post('after')->status == 202 }, 20, 'the keeper to see that there is room');
 	pass('room that somebody else made is found');
-	post("later$_", run_at => '2099-01-01T00:00:00Z') for 1 .. 30;
+	my ($later, $delayed) = (0, 0);
+	wait_for(sub {
+		post('later' . ++$later, run_at => '2099-01-01T00:00:00Z') for 1 .. 10;
+		return ($delayed = Taskq->pg->psql('select count(*) from taskq.waiting')) >= 19;
+	}, 20, 'delayed tasks up to the limit');
 	is(post('later', run_at => '2099-01-01T00:00:00Z')->json->{code}, 'queue_full', 'delayed tasks count');
-	my $delayed = Taskq->pg->psql('select count(*) from taskq.waiting');
-	ok($delayed == 19 || $delayed == 20, 'up to the limit') or diag($delayed);
+	cmp_ok($delayed, '<=', 20, 'up to the limit');
 	Taskq->pg->psql("insert into taskq.waiting (id, bucket, due_at, lane, prio, why)
 		select gen_random_uuid(), bucket, due_at, (select l.id from taskq.lane l join taskq.queue q on q.id = l.queue_id where q.name = 'other'), prio, why from taskq.waiting");
 	my $i = 0;

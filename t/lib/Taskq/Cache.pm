@@ -1,6 +1,6 @@
 # Cache.pm - two taskqd on one database, one with Redis and one without: whatever Redis does, both answer the same bytes.
 #
-#	my $c = Taskq::Cache->new(address => $redis->address, config => 'redis { timeout = 5ms }');
+#	my $c = Taskq::Cache->new(address => $redis->address, config => 'redis { timeout = 5ms }');     else it is patient
 #	$c->same('k1', { task_type => 'a' }, 'absent');       a replay and a mismatch, asked of both, compared
 #	is($c->result('hit'), 1, 'redis gave it');
 package Taskq::Cache;
@@ -14,7 +14,7 @@ my $asked = "keys { recent = 0 }\n"; # or nobody would be asked
 sub new {
 	my ($class, %o) = @_;
 	my $self = bless { off => $o{off} || Taskq->start(config => "workers = 0\n$asked") }, $class;
-	$self->{on} = Taskq->start(config => "workers = 0\n${asked}redis { address = \"$o{address}\" fill = new }\n" . ($o{config} || ''),
+	$self->{on} = Taskq->start(config => "workers = 0\n${asked}redis { address = \"$o{address}\" fill = new timeout = 1s }\n" . ($o{config} || ''),
 		map { exists $o{$_} ? ($_ => $o{$_}) : () } 'migrate');
 	$self->wait_used if !exists $o{used} || $o{used};
 	return $self;

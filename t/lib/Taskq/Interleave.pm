@@ -7,7 +7,7 @@
 package Taskq::Interleave;
 use strict;
 use warnings;
-use Taskq::Machine qw(now srcdir read_file);
+use Taskq::Machine qw(now patience srcdir read_file);
 use Taskq::Session;
 
 sub new {
@@ -120,7 +120,7 @@ sub one {
 	my @next = map { 0 } @$programs;
 	my @waits = map { 0 } @$programs;
 	my @queue = @$order;
-	my $until = now() + 20;
+	my $until = now() + patience(20);
 	while (@queue) {
 		my $i = shift @queue;
 		die "order @$order does not end: next @next, waits @waits, queue @queue\n" . $self->{admin}->run("select pid, state, wait_event_type, wait_event, query from pg_stat_activity where datname = current_database()") if now() > $until;

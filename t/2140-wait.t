@@ -13,8 +13,7 @@ use Test::More;
 
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);
-my $config = "http { request_timeout = 3s }\npostgres { deadline = 2s\n statement_timeout = 1s\n lock_timeout = 100ms }\n" .
-	"work { poll = 100ms }\nhandler echo { kind = builtin builtin = echo }\nhandler fail { kind = builtin builtin = fail }\n";
+my $config = "work { poll = 100ms }\nhandler echo { kind = builtin builtin = echo }\nhandler fail { kind = builtin builtin = fail }\n";
 my $t = Taskq->start(pg => $pg, proxy => $proxy, config => $config);
 
 my $serial = 0;
@@ -121,6 +120,9 @@ subtest 'a thousand may wait' => sub {
 };
 
 subtest 'a state that cannot be read' => sub {
+	my $patient = $t;
+	$t = Taskq->start(pg => $pg, proxy => $proxy, migrate => 0, config =>
+		"workers = 0\nhttp { request_timeout = 3s }\npostgres { deadline = 2s\n statement_timeout = 1s\n lock_timeout = 100ms }\n$config");
 	$proxy->random(on => '\b(?:get|settled)\b', p => 1, how => ['before'], seed => 1);
 	my $r = submit('wait=1', $later, 'unread');
 	is($r->status, 202, 'then a submission has its plain answer');
@@ -130,6 +132,8 @@ subtest 'a state that cannot be read' => sub {
 	cmp_ok($proxy->fired, '>', 0, 'the line was cut');
 	$proxy->pass;
 	is(submit(undef, $later, 'unread')->body, $r->body, 'the same as ever');
+	is($t->stop, 0, 'drained');
+	$t = $patient;
 };
 
 subtest 'a shorter patience' => sub {

@@ -45,6 +45,9 @@ sub new {
 
 sub address { return "127.0.0.1:$_[0]{port}" }
 
+# How many lines have been made so far.
+sub accepted { return -s "$_[0]{dir}/accepted" || 0 }
+
 sub mode {
 	my ($self, $mode) = @_;
 	Taskq::Machine::write_file("$self->{dir}/mode.new", "$mode\n");
@@ -145,8 +148,11 @@ sub readable {
 }
 
 sub accept_client {
-	my ($listener, $upstream) = @_;
+	my ($listener, $upstream, $dir) = @_;
 	my $client = $listener->accept or return;
+	open my $f, '>>', "$dir/accepted" or die "could not count: $!\n";
+	print $f '.';
+	close $f;
 	my $server = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $upstream, Proto => 'tcp', Timeout => 5);
 	return close $client if !$server;
 	my $p = { client => $client, server => $server, out => '' };
@@ -169,7 +175,7 @@ sub serve {
 	while (1) {
 		my ($wait) = sort { $a <=> $b } 60, map { $_->[0] - now() } @timers;
 		for my $sock ($select->can_read($wait < 0 ? 0 : $wait)) {
-			$sock == $listener ? accept_client($listener, $upstream) : readable($sock, $dir);
+			$sock == $listener ? accept_client($listener, $upstream, $dir) : readable($sock, $dir);
 		}
 		my @due = grep { $_->[0] <= now() } @timers;
 		@timers = grep { my $timer = $_; !grep { $_ == $timer } @due } @timers;

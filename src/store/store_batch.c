@@ -18,6 +18,7 @@
 
 #define PATIENCE_MANY (50 * CLOCK_MS)
 #define PATIENCE_HALF (10 * CLOCK_MS)
+#define LOCKS_MOST 5    /* that a batch in doubt meets before it is halved */
 #define TWIN_SLOTS 4096 /* power of two, well above BATCH_ITEMS */
 
 static void on_stored(struct request *r);
@@ -281,6 +282,7 @@ batch_send(struct batch *b)
 	struct stmt *t = request_stmt(r, SQL_SUBMIT);
 	int i;
 
+	r->locks_most = b->n > 1 ? LOCKS_MOST : 0;
 	for (i = 0; i < b->n; i++)
 		r->uncertain = r->uncertain || b->items[i]->doubt;
 	bind_keys(t, b);

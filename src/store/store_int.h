@@ -85,12 +85,14 @@ struct request {
 	int nstmts;
 	bool repeat;      /* the pool sends it again until known, refused or past its deadline */
 	int64_t deadline; /* clock_now() */
+	int locks_most;   /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
 	request_fn *fn;
 	void *arg;
 	/* the pool's */
 	int64_t queued_at;
 	int64_t not_before;
 	int tries;
+	int locks; /* met */
 	bool uncertain; /* an earlier try may have committed */
 	/* the answer */
 	enum store_status status;

@@ -141,9 +141,9 @@ again(const struct store_pool *p, const struct request *r)
 {
 	bool passes = r->action == ACTION_RESEND || r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE;
 
-	if (r->uncertain && store_error_is_lock(r->sqlstate))
-		passes = true; /* the first try may still be running there and hold what this one wants */
-
+	/* the first try may still be running there and hold what this one wants */
+	if (r->uncertain && store_error_is_lock(r->sqlstate) && (r->locks_most == 0 || r->locks < r->locks_most))
+		passes = true;
 	if (p->closing || clock_now() >= r->deadline)
 		return false;
 	if (r->action == ACTION_REPREPARE && r->status == STORE_REFUSED)
@@ -161,6 +161,7 @@ pool_answer(struct store_pool *p, struct request *r)
 		p->store->unnamed = true;
 	}
 	r->tries++;
+	r->locks += store_error_is_lock(r->sqlstate);
 	if (r->status == STORE_UNSURE)
 		r->uncertain = true;
 	if (!again(p, r)) {
@@ -307,11 +308,15 @@ pool_purpose(const struct store_pool *p)
 int
 pool_idle(const struct store_pool *p)
 {
+	int64_t now = p->nqueued > 0 ? clock_now() : 0;
+	struct list *pos, *tmp;
 	int i, n = 0;
 
 	for (i = 0; i < p->nconns; i++)
 		n += conn_state(p->conns[i]) == CONN_IDLE;
-	return n - p->nqueued;
+	LIST_FOREACH_SAFE (pos, tmp, &p->queue) /* one that pauses leaves its connection to others */
+		n -= container_of(pos, struct request, node)->not_before <= now;
+	return n;
 }
 
 int

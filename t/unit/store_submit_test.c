@@ -207,6 +207,34 @@ test_lock(void)
 	PQfinish(other);
 }
 
+/* The same when the line is cut as well: the neighbours do not share the doubt for long. */
+static void
+test_lock_in_doubt(void)
+{
+	PGconn *other = PQconnectdb(pg_conninfo);
+	struct task_request r = request("sum", "[65]", 0);
+	struct answer x, y, z;
+	struct id digest = task_key_digest(SPAN("t"), SPAN("w1"));
+	char text[ID_TEXT];
+
+	id_format(&digest, text);
+	pg_say(other, "begin");
+	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
+	    task_key_bucket(SPAN("t"), SPAN("w1")), 0, text);
+	proxy_order('r', "[65]");
+	post(&r, "w0", PATIENCE, &x);
+	post(&r, "w1", PATIENCE, &y);
+	post(&r, "w2", PATIENCE, &z);
+	pg_wait(&x.done);
+	pg_wait(&z.done);
+	ok(!y.done, "a locked key and a cut: the neighbours are answered before the deadline");
+	ok(x.a.verdict == STORE_ACCEPTED && z.a.verdict == STORE_ACCEPTED, "and stored");
+	pg_say(other, "rollback");
+	PQfinish(other);
+	pg_wait(&y.done);
+	ok(y.a.status == STORE_OK && y.a.verdict == STORE_ACCEPTED, "and so is the key, once it is free");
+}
+
 static void
 test_poison(void)
 {
@@ -282,6 +310,7 @@ main(void)
 	test_cuts();
 	test_deadlines();
 	test_lock();
+	test_lock_in_doubt();
 	test_poison();
 	is_str(pg_sql("select count(*) from taskq.task t where not exists (select from taskq.ready r where t.id "
 		      "between r.lo and r.hi) "

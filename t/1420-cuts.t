@@ -27,7 +27,7 @@ sub runs { my ($task) = @_; return scalar(() = (read_file("$dir/runs.$task->{id}
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);
 my $t = Taskq->start(pg => $pg, proxy => $proxy, config => join '',
-	"workers = 2\nhttp { request_timeout = 700ms }\n",
+	"workers = 2\nkeys { recent = 0 }\nhttp { request_timeout = 700ms }\n",
 	"postgres { deadline = 350ms\n connect_timeout = 1s\n statement_timeout = 300ms\n lock_timeout = 100ms }\n",
 	"work { poll = 100ms\n slots = 4\n lease = 2s }\n",
 	handler(good => 'echo "{}"'),

@@ -157,17 +157,27 @@ sub all_ended {
 	return !%running;
 }
 
-# Those that are in the middle of a statement.
-sub cut_sessions {
-	return scalar(() = $pg->psql(q{select pg_terminate_backend(pid) from pg_stat_activity
-		where application_name like 'taskqd%' and state <> 'idle' and pid <> pg_backend_pid()}) =~ /t/g);
-}
+# Those that are in the middle of a statement; the next to be, when nobody is.
+$pg->psql(q{create function public.cut_sessions() returns int language plpgsql as $$
+	declare
+		n int := 0;
+	begin
+		for i in 1 .. 100 loop
+			perform pg_stat_clear_snapshot();
+			select count(*) filter (where pg_terminate_backend(pid)) into n from pg_stat_activity
+			where application_name like 'taskqd%' and state <> 'idle' and pid <> pg_backend_pid();
+			exit when n > 0;
+			perform pg_sleep(0.002);
+		end loop;
+		return n;
+	end $$});
+sub cut_sessions { return 0 + $pg->psql('select public.cut_sessions()') }
 
-$proxy->random(on => '\b(?:submit|idem_read)\b', p => 0.02, how => [qw(before forward reply partial late commit)], seconds => 0.3, seed => $seed);
+$proxy->random(on => '\b(?:submit|idem_read)\b', p => $cached ? 0.1 : 0.02, how => [qw(before forward reply partial late commit)], seconds => 0.3, seed => $seed);
 my %done = ('acceptors killed' => 0, 'sessions cut' => 0);
 for (my $n = 0; !all_ended() && $n < 400; $n++) {
 	sleep 0.02 + rand 0.04;
-	$done{'sessions cut'} += eval { cut_sessions() } || 0 if $n % 4 == 0;
+	$done{'sessions cut'} += eval { cut_sessions() } || 0 if $n % 8 == 0;
 	$done{'acceptors killed'} += eval { $t->kill9('acceptor', int rand 2) && 1 } || 0 if $n % 10 == 5;
 }
 $done{'requests to postgres cut'} = $proxy->cuts;

@@ -35,6 +35,8 @@ static bool
 read_target(struct read_one *r, const char *bytes, struct http_bad *bad)
 {
 	struct span raw = { bytes + r->head.target, r->head.target_len };
+	struct buf query = { 0 }; /* only to see that it can be decoded; the head may be read again behind half a body */
+	bool good;
 	size_t n;
 
 	if (!http_target_split(raw, &r->target, bad))
@@ -47,10 +49,10 @@ read_target(struct read_one *r, const char *bytes, struct http_bad *bad)
 	if (!http_path_decode(r->target.path, r->path.data, &n, bad))
 		return false;
 	r->path.len = n;
-	buf_reserve(&r->body, r->target.query.len + 1);
-	if (!http_percent_decode(r->target.query, true, r->body.data, &n))
-		return http_refuse(bad, 400, "bad_request", "query");
-	return true;
+	buf_reserve(&query, r->target.query.len + 1);
+	good = http_percent_decode(r->target.query, true, query.data, &n);
+	buf_free(&query);
+	return good || http_refuse(bad, 400, "bad_request", "query");
 }
 
 static void

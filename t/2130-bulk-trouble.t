@@ -108,7 +108,10 @@ for my $n (1 .. 10000) {
 }
 $r = $c->response(seconds => 60);
 is(sums($r), '10000 accepted', 'ten thousand of ten kilobytes');
-cmp_ok(rss('VmHWM') - $before, '<', 60, 'a hundred megabytes need less than sixty of memory');
+SKIP: {
+	skip 'the allocator of the sanitizers keeps what is freed', 1 if read_file($t->program) =~ /__asan_init/;
+	cmp_ok(rss('VmHWM') - $before, '<', 60, 'a hundred megabytes need less than sixty of memory');
+}
 diag(sprintf '%.0f MB before, %.0f MB at most', $before, rss('VmHWM'));
 is($t->stop, 0, 'drained');
 done_testing;

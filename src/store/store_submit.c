@@ -88,11 +88,11 @@ sweep(struct submitter *u, int64_t now)
 					    .status = STORE_UNSURE, .why = "no answer from postgres in time" });
 			continue;
 		}
+		u->ncollected -= it->lane > 0 && !unique_wanted(it); /* what it asked for is gone with the answer */
 		item_answer(it, &(struct store_submitted){ .status = it->doubt ? STORE_UNSURE : STORE_FAILED,
 				    .why = store_lie(u->store) != NULL    ? store_lie(u->store)
 					   : u->store->trouble[0] != '\0' ? u->store->trouble
 									  : "no connection was free in time" });
-		u->ncollected -= it->lane > 0 && !unique_wanted(it);
 		item_free(it);
 	}
 }

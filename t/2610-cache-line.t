@@ -21,7 +21,10 @@ sub key { return "k$$-" . ++$serial }
 # Keys whose answers are in Redis, while it behaves.
 sub cached {
 	my ($n) = @_;
+	my $lines = $proxy->accepted;
 	$proxy->mode('pass');
+	$redis->command('CLIENT', 'KILL', 'TYPE', 'normal'); # a line of the mode before may owe an answer
+	wait_for(sub { $proxy->accepted > $lines }, 20, 'a new line');
 	$c->wait_used;
 	wait_for(sub { !$c->on->metric('taskq_redis_breakers_open') }, 20, 'redis to be asked');
 	my ($before, @keys) = ($c->put('stored'), map { key() } 1 .. $n);

@@ -174,7 +174,7 @@ sub submit {
 	return [[['submit', 'array[' . join(', ', @digests) . ']', each_of($n, '1::int2'), each_of($n, "sha256('x')"), ids($first .. $first + $n - 1),
 		each_of($n, 1), each_of($n, '0::int2'), each_of($n, '5::int2'), each_of($n, 'null::timestamptz'), each_of($n, 'null::int8'),
 		'null::uuid', each_of($n, 'null::bytea'), each_of($n, "'{}'::bytea"), each_of($n, '1::int2'), '1::int2', '86400000000', '1::int2',
-		'array[1]', 'array[0::int2]', ids($first), ids($first + $n - 1)]]];
+		'array[1]', 'array[0::int2]', ids($first), ids($first + $n - 1), q('5000')]]];
 }
 my $keys = "select format('%s keys, %s tasks', (select count(*) from taskq.idem), (select count(*) from taskq.task))
 	where (select count(*) from taskq.idem) <> 2 or (select count(*) from taskq.task) <> 2

@@ -87,15 +87,15 @@ rows_for(const struct store_worker *w, int claim)
 	return rows < claim ? rows : claim;
 }
 
-/* Whether a claim may have left something: it got all it asked for, or all the ranges it looked at. */
+/* Whether a claim may have left something: it covered all it asked for, tasks or holes, or all the ranges it looked at. */
 bool
-claim_is_full(struct store_worker *w, int ntasks, int nleases)
+claim_is_full(struct store_worker *w, int ntasks, const struct claim_got *got)
 {
 	const struct stepping *st = &w->step;
 
-	if (nleases > 0)
-		w->width += ((double)ntasks / nleases - w->width) / WIDTH_GAIN;
-	return st->copy.claim > 0 && (ntasks >= st->copy.claim || nleases >= st->rows);
+	if (got->leases > 0)
+		w->width += ((double)ntasks / got->leases - w->width) / WIDTH_GAIN;
+	return st->copy.claim > 0 && (got->covered >= st->copy.claim || got->leases >= st->rows);
 }
 
 void
@@ -194,9 +194,10 @@ claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_c
 	c->row.crashes = c->crashes;
 }
 
-/* Adds the leases and tasks of one result; tasks_r has room, *nleases_r grows.  lease_id 0: each row tells its own. */
+/* Adds the leases and tasks of one result; tasks_r has room, *got_r grows.  lease_id 0: each row tells its own. */
 int
-claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r)
+claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
+    struct claim_got *got_r)
 {
 	struct store_lease lease = { .lease_id = lease_id };
 	struct open_lease *l = NULL;
@@ -208,8 +209,10 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 			lease.lease_id = col_int(res, row, SQL_CLAIM_AGAIN_LEASE_ID);
 		lease.lo = col_id(res, row, SQL_CLAIM_LO);
 		lease.hi = col_id(res, row, SQL_CLAIM_HI);
-		if (row == 0 || !id_eq(&lease.lo, &last))
-			++*nleases_r;
+		if (row == 0 || !id_eq(&lease.lo, &last)) {
+			got_r->leases++;
+			got_r->covered += (int)(task_id_pos(&lease.hi) - task_id_pos(&lease.lo)) + 1;
+		}
 		last = lease.lo;
 		if (col_null(res, row, SQL_CLAIM_ID)) {
 			drop_hollow(w, &lease);

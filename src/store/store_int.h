@@ -85,14 +85,14 @@ struct request {
 	int nstmts;
 	bool repeat;      /* the pool sends it again until known, refused or past its deadline */
 	int64_t deadline; /* clock_now() */
-	int locks_most;   /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
+	int locks_most; /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
 	request_fn *fn;
 	void *arg;
 	/* the pool's */
 	int64_t queued_at;
 	int64_t not_before;
 	int tries;
-	int locks; /* met */
+	int locks;      /* met */
 	bool uncertain; /* an earlier try may have committed */
 	/* the answer */
 	enum store_status status;
@@ -424,9 +424,13 @@ void step_close(struct store_worker *w);
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
-int claim_take(
-    struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r, int *nleases_r);
-bool claim_is_full(struct store_worker *w, int ntasks, int nleases);
+struct claim_got {
+	int leases;
+	int covered; /* positions: more than tasks where keys were known already and left holes */
+};
+int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
+    struct claim_got *got_r);
+bool claim_is_full(struct store_worker *w, int ntasks, const struct claim_got *got);
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
 

@@ -221,7 +221,7 @@ window_over(struct store_worker *w, struct request *r)
 	struct store_stepped a = { .status = STORE_OK };
 	struct store_claimed *tasks;
 	int64_t lease_id;
-	int nleases = 0;
+	struct claim_got got = { 0 };
 
 	close_window(w);
 	st->from = st->to;
@@ -234,10 +234,10 @@ window_over(struct store_worker *w, struct request *r)
 	}
 	tasks = mem_zalloc(sizeof(*tasks) * (size_t)(PQntuples(claimed) + (again != NULL ? PQntuples(again) : 0) + 1));
 	memcpy(&lease_id, st->lease_ids.data + st->lease_ids.len - sizeof(lease_id), sizeof(lease_id));
-	a.ntasks = claim_take(w, claimed, lease_id, tasks, &nleases);
+	a.ntasks = claim_take(w, claimed, lease_id, tasks, &got);
 	if (again != NULL)
-		a.ntasks += claim_take(w, again, 0, tasks + a.ntasks, &nleases);
-	a.full = claim_is_full(w, a.ntasks, nleases);
+		a.ntasks += claim_take(w, again, 0, tasks + a.ntasks, &got);
+	a.full = claim_is_full(w, a.ntasks, &got);
 	a.tasks = tasks;
 	step_answer(w, &a);
 	mem_free(&tasks);

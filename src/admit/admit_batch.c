@@ -262,10 +262,11 @@ static void
 on_verdict(void *arg, const struct admit_answer *a)
 {
 	struct slot *s = arg;
-	struct admit_batch *b = s->b;
+	struct admit_batch *b;
 	struct list twins;
 
 	MAGIC_CHECK(s, SLOT_MAGIC);
+	b = s->b;
 	b->nested++;
 	keep(b, s->index, a);
 	if (a->verdict == ADMIT_LATER)

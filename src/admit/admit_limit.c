@@ -38,10 +38,11 @@ struct admit_limited
 admit_limit_take(struct admit *a, struct span tenant, int n)
 {
 	struct admit_limited l = { .by = ADMIT_LIMIT_NONE };
-	struct ration_rate rate = rate_of(a->conf);
+	struct ration_rate rate;
 	struct ration_share s;
 
 	MAGIC_CHECK(a, ADMIT_MAGIC);
+	rate = rate_of(a->conf);
 	if (a->waiting >= AWAY_MOST && store_not_ready(a->store) != NULL) {
 		stats_add(S_REFUSED_AWAY, n);
 		l.by = ADMIT_LIMIT_AWAY;

@@ -252,9 +252,10 @@ static void
 on_value(void *arg, const struct line_reply *reply)
 {
 	struct ask *a = arg;
-	struct cache *c = a->cache;
+	struct cache *c;
 
 	MAGIC_CHECK(a, ASK_MAGIC);
+	c = a->cache;
 	c->nasks--;
 	if (reply != NULL && a->fn != NULL && (reply->kind == LINE_NIL || reply->kind == LINE_TEXT))
 		breaker_good(&c->breaker);

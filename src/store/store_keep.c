@@ -206,11 +206,13 @@ static void
 on_depth(struct request *r)
 {
 	struct duty *d = r->arg;
-	struct ration *ration = d->store->o.ration;
-	int64_t took = clock_now() - d->begun_at, rest = took * DEPTH_SHARE;
+	struct ration *ration;
+	int64_t rest;
 	int row;
 
 	MAGIC_CHECK(d, KEEP_MAGIC);
+	ration = d->store->o.ration;
+	rest = (clock_now() - d->begun_at) * DEPTH_SHARE;
 	if (r->status == STORE_OK) {
 		for (row = 0; row < PQntuples(r->results[0]); row++)
 			ration_measure_found(ration, d->measure, col_span(r->results[0], row, SQL_DEPTH_QUEUE),

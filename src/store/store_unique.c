@@ -122,12 +122,16 @@ unique_send(struct submitter *u, struct item *it)
 static bool
 unique_begin(struct submitter *u)
 {
+	struct list *node;
 	struct item *it;
 	struct id first;
 
 	if (!batch_first_id(u, &first))
 		return false;
-	it = container_of(list_first(&u->uniques), struct item, node);
+	node = list_first(&u->uniques);
+	if (node == NULL)
+		return false;
+	it = container_of(node, struct item, node);
 	list_remove(&it->node);
 	it->sent = true;
 	it->rounds++;

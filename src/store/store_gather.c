@@ -10,7 +10,7 @@
 
 #define HOLD_MAX (4 * CLOCK_MS)   /* never longer for company, however slow the commits */
 #define BESIDE_MAX (5 * CLOCK_MS) /* nor behind a batch that is stuck */
-#define BESIDE 64                 /* so many leave beside another batch at once */
+#define BESIDE 32                 /* so many leave beside another batch at once */
 
 void
 gather_left(struct gather *g)

@@ -37,7 +37,10 @@ sub want {
 		headers => { 'Idempotency-Key' => $key });
 }
 sub got { my ($r) = @_; die "$r->{status}: $r->{body}\n" if $r->status != 202; return $r->json }
-sub open_gate { my ($name, $exit) = @_; return write_file("$dir/open.$name", defined $exit ? $exit : '') }
+sub open_gate { # at once: who looks meanwhile must not find it empty
+	my ($name, $exit) = @_;
+	rename write_file("$dir/opening.$name", defined $exit ? $exit : ''), "$dir/open.$name" or die "could not open the gate: $!\n";
+}
 sub is_held {
 	my ($r, $holder, $what) = @_;
 	return is_deeply([$r->status, $r->status == 409 ? @{ $r->json }{qw(code task_id)} : $r->body], [409, 'not_unique', $holder->{id}], $what);

@@ -2,7 +2,7 @@
  *
  * A commit costs the server about as much as twenty of its rows, so on a busy machine throughput is a matter of how many submissions share
  * one.  Clients that were just answered come back within a fraction of a commit: after a batch has landed the next one waits for about as
- * many as it answered, at most for half of a commit; and while one is under way a second one leaves beside it when it is large, or
+ * many as it answered, at most for the time of a commit; and while one is under way a second one leaves beside it when it is large, or
  * when its first submission has waited for as long as a commit takes.  A submission that comes alone never waits, nor does a
  * process that submits alone, for the server would idle meanwhile.  Pure; no I/O.
  */

@@ -13,6 +13,7 @@
 #include "run/exec.h"
 
 #define RETRY_AFTER_MAX (86400 * 7.0) /* seconds; a handler cannot park a task for longer */
+#define SNOOZE_MAX (86400 * 365.0)    /* seconds */
 
 static const struct exec_kind *const kinds[] = {
 	[CONF_HANDLER_EXEC] = &exec_exec,
@@ -34,6 +35,7 @@ exec_start(struct exec_run *x)
 	x->state = NULL;
 	memset(&x->end, 0, sizeof(x->end));
 	x->end.retry_after = -1;
+	x->end.snooze = -1;
 	return x->kind->start(x);
 }
 
@@ -88,6 +90,16 @@ exec_crash(struct exec_run *x, const char *code, int wait_status, struct span me
 {
 	exec_fail(x, TASK_CRASH, code, message)->exit = wait_status;
 	x->end.ending = EXEC_CRASH;
+}
+
+bool
+exec_snooze(struct exec_run *x, double seconds)
+{
+	if (!isfinite(seconds) || seconds < 0)
+		return false;
+	(void)exec_fail(x, TASK_TRANSIENT, "SNOOZED", SPAN("the handler put it off"));
+	x->end.snooze = (int64_t)((seconds < SNOOZE_MAX ? seconds : SNOOZE_MAX) * CLOCK_SECOND);
+	return true;
 }
 
 static void

@@ -40,6 +40,7 @@ struct exec_end {
 	struct span result;           /* SUCCESS: JSON text, or empty */
 	struct task_failure *failure; /* else; never null then */
 	int64_t retry_after;          /* us, as the handler asked; -1: it did not */
+	int64_t snooze;               /* us: put the task off for so long; -1: it did not ask.  Else beside a FAILURE */
 	bool unknown_class;           /* the handler reported a class that nobody knows */
 };
 
@@ -54,6 +55,8 @@ struct exec_run {
 	int64_t deadline;    /* us since the epoch, for the envelope */
 	struct arena *arena; /* freed by the owner after the end */
 	void (*ended)(struct exec_run *x);
+	/* The handler says how far it is; may be null.  The note is its text as it came, and gone after the call. */
+	void (*progress)(struct exec_run *x, int percent, struct span note);
 	void *arg; /* of the owner */
 	const struct exec_kind *kind;
 	void *state; /* of the kind */
@@ -89,6 +92,8 @@ void exec_succeed(struct exec_run *x, struct span result);
 /* Code and message are copied; the message is made valid text and cut. */
 struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message);
 void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
+/* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
+bool exec_snooze(struct exec_run *x, double seconds);
 /* Overrides the failure of x->end by what the handler said of itself: an object with error_class, error_code, message,
  * retry_after.  False when `json` is not an object. */
 bool exec_report(struct exec_run *x, struct span json);

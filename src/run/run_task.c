@@ -99,6 +99,7 @@ task_timed_out(struct run_task *t)
 	snprintf(message, sizeof(message), "timed out after %g s", seconds);
 	(void)exec_fail(&t->exec, TASK_TRANSIENT, "TIMEOUT", span_of(message));
 	t->exec.end.retry_after = -1;
+	t->exec.end.snooze = -1;
 	t->exec.end.unknown_class = false;
 }
 
@@ -334,6 +335,7 @@ task_bury(struct run_task *t, enum task_class class, const char *code, const cha
 	t->exec.arena = t->arena;
 	exec_fail(&t->exec, class, code, span_of(message));
 	t->exec.end.retry_after = -1;
+	t->exec.end.snooze = -1;
 	t->started_at = t->ended_at = clock_now();
 	t->started_db = store_db_now(t->run->o.store);
 }

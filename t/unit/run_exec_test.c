@@ -168,6 +168,11 @@ test_builtin(void)
 	ok(run.end.unknown_class, "a handler cannot report a crash");
 	(void)begin(&fail, "{\"retry_after\": 1e300}");
 	is_int(run.end.retry_after, 7 * 86400 * CLOCK_SECOND, "retry_after is bounded");
+	is_int(run.end.snooze, -1, "nobody put it off");
+	ok(!exec_snooze(&run, -1) && run.end.snooze == -1, "nor can it be put off to the past");
+	ok(exec_snooze(&run, 2.5), "put off");
+	is_int(run.end.snooze, 2500 * CLOCK_MS, "for so long");
+	is_str(failure()->code, "SNOOZED", "beside a failure");
 	(void)begin(&fail, "[]");
 	is_str(failure()->code, "INVALID_PAYLOAD", "fail wants an object");
 }

@@ -71,7 +71,7 @@ static void
 check(const struct row *r)
 {
 	struct task_failure f = { .class = r->class, .exit = -1 };
-	struct exec_end end = { .ending = r->ending, .failure = &f, .retry_after = r->retry_after };
+	struct exec_end end = { .ending = r->ending, .failure = &f, .retry_after = r->retry_after, .snooze = -1 };
 	struct run_history h = history(r->attempts, r->crashes, r->max_attempts);
 	struct run_verdict v;
 	bool jittered = r->kind == STORE_RETRY && r->retry_after < 0 && r->class != TASK_AUTH;
@@ -91,7 +91,7 @@ main(void)
 {
 	struct run_history h = history(0, 0, 3);
 	struct task_failure f = { .class = TASK_AUTH };
-	struct exec_end end = { .ending = EXEC_FAILURE, .failure = &f, .retry_after = -1 };
+	struct exec_end end = { .ending = EXEC_FAILURE, .failure = &f, .retry_after = -1, .snooze = -1 };
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		check(&table[i]);

@@ -10,7 +10,8 @@ use Taskq::Cache;
 use Test::More;
 
 my $pg = Taskq::Postgres->new(private => 1);
-my $t = Taskq->start(pg => $pg, config => "acceptors = 2\nworkers = 0");
+# One acceptor, so that what one answer shows holds for the next: each learns by itself which Postgres it has, and is certain of nothing before.
+my $t = Taskq->start(pg => $pg, config => "acceptors = 1\nworkers = 0");
 my $without = Taskq->start(pg => $pg, config => "workers = 0\nkeys { recent = 0 }", migrate => 0);
 my $serial = 0;
 sub key { return "k$$-" . ++$serial }
@@ -29,7 +30,7 @@ subtest 'word for word' => sub {
 	my $key = key();
 	my $first = post($t, $key, $text);
 	is($first->status, 202, 'accepted');
-	for my $n (1 .. 8) { # new connections: both acceptors are asked
+	for my $n (1 .. 8) {
 		my ($r, $memory) = from_memory(sub { post($t, $key, $text) });
 		ok($memory, "repetition $n is told from memory");
 		same_as($r, $key, $text, "repetition $n");
@@ -72,32 +73,32 @@ subtest 'not longer than the key' => sub {
 	my $key = key();
 	my $first = post($t, $key, $text);
 	(my $spaced = $text) =~ s/1, 2/1,2/;
-	$pg->psql("update taskq.idem set expires_at = clock_timestamp() + interval '6 s' where task_id = '" . $first->json->{id} . "'");
+	$pg->psql("update taskq.idem set expires_at = clock_timestamp() + interval '12 s' where task_id = '" . $first->json->{id} . "'");
 	is(post($t, $key, $spaced)->body, $first->body, 'Postgres is asked, and tells that the key may end soon');
 	my ($r, $memory) = from_memory(sub { post($t, $key, $text) });
 	ok($memory, 'until then the memory answers');
-	wait_for(sub { !(from_memory(sub { post($t, $key, $text) }))[1] }, 20, 'the memory to end with the key');
+	wait_for(sub { !(from_memory(sub { post($t, $key, $text) }))[1] }, 60, 'the memory to end with the key');
 	is(post($t, $key, $text)->body, $first->body, 'and then Postgres does');
 };
 
-subtest 'killed acceptors' => sub {
+subtest 'a killed acceptor' => sub {
 	my @keys = map { key() } 1 .. 200;
 	my %first = map { $_ => post($t, $_, $text) } @keys;
 	my @old = map { $_->{pid} } $t->roles('acceptor');
 	kill KILL => @old;
-	wait_for(sub { my %old = map { $_ => 1 } @old; 2 == grep { !$old{ $_->{pid} } && $_->{ready} } $t->roles('acceptor') }, 30, 'two new acceptors');
+	wait_for(sub { my %old = map { $_ => 1 } @old; grep { !$old{ $_->{pid} } && $_->{ready} } $t->roles('acceptor') }, 30, 'a new acceptor');
 	# One that does not know yet which Postgres it has is certain of nothing; and a key that was asked for is learned again, so each try has its own.
 	my $r = wait_for(sub { my $key = shift @keys or die "nothing is remembered\n"; my ($r, $memory) = from_memory(sub { post($t, $key, $text) }); $memory && [$r, $key] },
-		20, 'their successors to remember');
-	is($r->[0]->body, $first{ $r->[1] }->body, 'their successors remember the first answer');
+		20, 'its successor to remember');
+	is($r->[0]->body, $first{ $r->[1] }->body, 'its successor remembers what it never did itself');
 };
 
 subtest 'Postgres away' => sub {
 	my $key = key();
 	my $first = post($t, $key, $text);
-	my $before = told();
 	$pg->stop('immediate');
 	wait_for(sub { post($t, $key, $text)->status == 503 }, 20, 'the loss to be noticed');
+	my $before = told(); # until then the memory may tell
 	is(post($t, $key, $text)->status, 503, 'what a failover may have lost is not told');
 	$pg->start;
 	$t->wait_ready;

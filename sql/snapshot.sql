@@ -101,6 +101,27 @@ PARTITION BY RANGE (id);
 
 COMMENT ON COLUMN taskq.done.status IS '1 succeeded, 2 failed, 3 cancelled';
 
+CREATE TABLE taskq.expiry (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    lane integer NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
+
+COMMENT ON TABLE taskq.expiry IS 'tasks that are of no use after a time: who has not started by then is dead, EXPIRED';
+
+CREATE TABLE taskq.gate (
+    queue_id integer NOT NULL,
+    grp text DEFAULT ''::text NOT NULL,
+    tat timestamp with time zone
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
+
+COMMENT ON TABLE taskq.gate IS 'the row of a queue (grp empty) is locked by whoever claims from its counted lanes, so that counting is exact; those of groups keep their rates';
+
+COMMENT ON COLUMN taskq.gate.tat IS 'theoretical arrival time of a rate limit: the next start is on time from then on';
+
 CREATE TABLE taskq.idem (
     digest uuid NOT NULL,
     bucket smallint NOT NULL,
@@ -116,8 +137,7 @@ COMMENT ON TABLE taskq.idem IS 'one row per idempotency key; the kept answer fol
 
 CREATE TABLE taskq.kind (
     id integer NOT NULL,
-    name text NOT NULL,
-    paused boolean DEFAULT false NOT NULL
+    name text NOT NULL
 );
 
 ALTER TABLE taskq.kind ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -133,10 +153,13 @@ CREATE TABLE taskq.lane (
     id integer NOT NULL,
     queue_id integer NOT NULL,
     kind_id integer NOT NULL,
-    grp text DEFAULT ''::text NOT NULL
+    grp text DEFAULT ''::text NOT NULL,
+    ord text DEFAULT ''::text NOT NULL
 );
 
 COMMENT ON TABLE taskq.lane IS 'queue, task type and group together: what a range belongs to, because a range cannot skip its middle';
+
+COMMENT ON COLUMN taskq.lane.ord IS 'ordering key: tasks of the lane run one at a time, in the order of their ids; empty: any order';
 
 ALTER TABLE taskq.lane ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME taskq.lane_id_seq
@@ -161,10 +184,16 @@ CREATE TABLE taskq.lease (
     lost smallint NOT NULL,
     amended boolean NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone,
+    counted boolean DEFAULT false NOT NULL,
     CONSTRAINT lease_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
-    CONSTRAINT lease_range CHECK (((lo <= hi) AND (substr(uuid_send(lo), 1, 14) = substr(uuid_send(hi), 1, 14))))
+    CONSTRAINT lease_range CHECK (((lo <= hi) AND (substr(uuid_send(lo), 1, 14) = substr(uuid_send(hi), 1, 14)) AND ((until IS NULL) OR ((worker = 0) AND (lo = hi))) AND ((lo = hi) OR (NOT counted))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON COLUMN taskq.lease.until IS 'a lease that a client holds over HTTP (worker 0) ends then; null: it lives with its worker';
+
+COMMENT ON COLUMN taskq.lease.counted IS 'of a lane with exact limits: one task, counted by whoever wants to claim more';
 
 CREATE TABLE taskq.meta (
     name text NOT NULL,
@@ -179,10 +208,33 @@ CREATE TABLE taskq.migration (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE taskq.pause (
+    what smallint NOT NULL,
+    name text NOT NULL,
+    why text DEFAULT ''::text NOT NULL,
+    by text DEFAULT ''::text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT pause_what CHECK ((what = ANY (ARRAY[1, 2, 3])))
+);
+
+COMMENT ON TABLE taskq.pause IS 'what is not started now: 1 a queue, 2 a task type, 3 a handler';
+
+CREATE TABLE taskq.progress (
+    id uuid NOT NULL,
+    bucket smallint NOT NULL,
+    lease_id bigint NOT NULL,
+    percent smallint NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT progress_percent_check CHECK (((percent >= 0) AND (percent <= 100)))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+COMMENT ON TABLE taskq.progress IS 'what a run said of itself last; of no meaning when its lease is gone';
+
 CREATE TABLE taskq.queue (
     id integer NOT NULL,
-    name text NOT NULL,
-    paused boolean DEFAULT false NOT NULL
+    name text NOT NULL
 );
 
 ALTER TABLE taskq.queue ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -243,13 +295,13 @@ CREATE TABLE taskq.tried (
     code text,
     message text,
     exit integer,
-    CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3, 4])))
+    CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3, 4, 5])))
 )
 PARTITION BY RANGE (id);
 
 COMMENT ON TABLE taskq.tried IS 'one row per exit of a task from a lease without success';
 
-COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed';
+COMMENT ON COLUMN taskq.tried.why IS '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed, 5 put off without an attempt';
 
 CREATE TABLE taskq.uniq (
     digest uuid NOT NULL,
@@ -278,12 +330,13 @@ CREATE TABLE taskq.waiting (
     lost smallint DEFAULT 0 NOT NULL,
     amended boolean DEFAULT false NOT NULL,
     why smallint NOT NULL,
+    counted boolean DEFAULT false NOT NULL,
     CONSTRAINT waiting_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
-    CONSTRAINT waiting_why CHECK ((why = ANY (ARRAY[1, 2])))
+    CONSTRAINT waiting_why CHECK ((why = ANY (ARRAY[1, 2, 3])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');
 
-COMMENT ON COLUMN taskq.waiting.why IS '1 delay: submitted for later, 2 retry';
+COMMENT ON COLUMN taskq.waiting.why IS '1 delay: submitted for later, 2 retry, 3 put off without an attempt';
 
 CREATE TABLE taskq.worker (
     inc integer NOT NULL,
@@ -316,6 +369,12 @@ ALTER TABLE ONLY taskq.dead
 ALTER TABLE ONLY taskq.done
     ADD CONSTRAINT done_pkey PRIMARY KEY (id, bucket);
 
+ALTER TABLE ONLY taskq.expiry
+    ADD CONSTRAINT expiry_pkey PRIMARY KEY (id, bucket);
+
+ALTER TABLE ONLY taskq.gate
+    ADD CONSTRAINT gate_pkey PRIMARY KEY (queue_id, grp);
+
 ALTER TABLE ONLY taskq.idem
     ADD CONSTRAINT idem_pkey PRIMARY KEY (digest, bucket);
 
@@ -326,10 +385,10 @@ ALTER TABLE ONLY taskq.kind
     ADD CONSTRAINT kind_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY taskq.lane
-    ADD CONSTRAINT lane_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT lane_name UNIQUE (queue_id, kind_id, grp, ord);
 
 ALTER TABLE ONLY taskq.lane
-    ADD CONSTRAINT lane_queue_id_kind_id_grp_key UNIQUE (queue_id, kind_id, grp);
+    ADD CONSTRAINT lane_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY taskq.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (lo, lease_id, bucket);
@@ -339,6 +398,12 @@ ALTER TABLE ONLY taskq.meta
 
 ALTER TABLE ONLY taskq.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY taskq.pause
+    ADD CONSTRAINT pause_pkey PRIMARY KEY (what, name);
+
+ALTER TABLE ONLY taskq.progress
+    ADD CONSTRAINT progress_pkey PRIMARY KEY (id, bucket);
 
 ALTER TABLE ONLY taskq.queue
     ADD CONSTRAINT queue_name_key UNIQUE (name);
@@ -366,11 +431,22 @@ ALTER TABLE ONLY taskq.worker
 
 CREATE UNIQUE INDEX dead_open ON taskq.dead USING btree (id, bucket) WHERE (resolution IS NULL);
 
+CREATE INDEX expiry_at ON taskq.expiry USING btree (at);
+
 CREATE INDEX idem_expires ON taskq.idem USING brin (expires_at);
+
+CREATE INDEX lease_counted ON taskq.lease USING btree (lane) WHERE counted;
+
+CREATE INDEX lease_until ON taskq.lease USING btree (until) WHERE (until IS NOT NULL);
 
 CREATE INDEX lease_worker ON taskq.lease USING btree (worker);
 
+CREATE INDEX waiting_counted ON taskq.waiting USING btree (lane, id) WHERE counted;
+
 CREATE INDEX waiting_due ON taskq.waiting USING btree (due_at);
+
+ALTER TABLE ONLY taskq.gate
+    ADD CONSTRAINT gate_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES taskq.queue(id);
 
 ALTER TABLE ONLY taskq.lane
     ADD CONSTRAINT lane_kind_id_fkey FOREIGN KEY (kind_id) REFERENCES taskq.kind(id);

@@ -1,7 +1,9 @@
 -- lane_heads: every lane, and the first ready row of it, locked or not: candidates and low-water marks in one plain read.
 -- result: lane int4, queue text, kind text, grp text, paused bool, prio int2 (null: nothing ready), start uuid
--- tables: lane, queue, kind, ready
-select l.id, q.name, k.name, l.grp, q.paused or k.paused, h.prio, h.start
+-- tables: lane, queue, kind, pause, ready
+select l.id, q.name, k.name, l.grp,
+	exists (select from taskq.pause p where p.what = 1 and p.name = q.name)
+		or exists (select from taskq.pause p where p.what in (2, 3) and p.name = k.name), h.prio, h.start
 from taskq.lane l
 join taskq.queue q on q.id = l.queue_id
 join taskq.kind k on k.id = l.kind_id

@@ -51,7 +51,7 @@ struct exec_run {
 	const struct task_row *row;
 	const struct conf_handler *handler;
 	int attempt;         /* 1, 2, ... */
-	struct id fence;     /* fencing token of the envelope */
+	int64_t lease_id;    /* for the envelope */
 	int64_t deadline;    /* us since the epoch, for the envelope */
 	struct arena *arena; /* freed by the owner after the end */
 	void (*ended)(struct exec_run *x);

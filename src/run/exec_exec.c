@@ -326,7 +326,7 @@ static void
 envelope_write(struct command *c)
 {
 	struct exec_run *x = c->x;
-	struct task_envelope e = { .row = x->row, .attempt = x->attempt, .lease = x->fence, .deadline = x->deadline };
+	struct task_envelope e = { .row = x->row, .attempt = x->attempt, .lease_id = x->lease_id, .deadline = x->deadline };
 
 	task_envelope_json(&c->envelope, &e);
 	buf_putc(&c->envelope, '\n');

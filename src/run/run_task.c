@@ -203,13 +203,6 @@ run_task_stop(struct run_task *t, enum run_stop why)
 /* --- the start ------------------------------------------------------------------------------------------------------------------ */
 
 static void
-put_be64(uint8_t *to, uint64_t n)
-{
-	for (int i = 7; i >= 0; i--, n >>= 8)
-		to[i] = (uint8_t)n;
-}
-
-static void
 task_prepare(struct run_task *t)
 {
 	struct run *r = t->run;
@@ -221,6 +214,7 @@ task_prepare(struct run_task *t)
 		.row = &t->row,
 		.handler = &r->conf->handlers[t->handler],
 		.attempt = t->history.attempts + 1,
+		.lease_id = t->lease->lease.lease_id,
 		.arena = t->arena,
 		.ended = task_ended,
 		.arg = t,
@@ -228,8 +222,6 @@ task_prepare(struct run_task *t)
 	t->started_at = clock_now();
 	t->started_db = store_db_now(r->o.store);
 	x->deadline = t->started_db + x->handler->timeout;
-	put_be64(x->fence.b, (uint64_t)t->lease->lease.lease_id);
-	put_be64(x->fence.b + 8, (uint64_t)store_worker_inc(r->o.store));
 }
 
 /* From the moment it became ready, for the first time or again. */

@@ -214,11 +214,18 @@ void task_options_pack(struct buf *b, const struct task_request *r);
 /* False when the bytes are not ours; spans point into `packed`. */
 bool task_options_unpack(struct span packed, struct task_row *row) MUSTCHECK;
 
+/* --- the name of a lease outside: task_lease.c ----------------------------------------------------------------------------- */
+
+/* What a handler shows to prove that it still holds its task: 48 lower-case hexadecimal digits, the id of the task and that of the lease. */
+#define TASK_LEASE_TEXT 49
+void task_lease_format(const struct id *task, int64_t lease_id, char text[TASK_LEASE_TEXT]);
+bool task_lease_parse(struct span text, struct id *task_r, int64_t *lease_id_r) MUSTCHECK;
+
 /* The envelope that every handler gets (design: one shape everywhere), as JSON text. */
 struct task_envelope {
 	const struct task_row *row;
 	int attempt;          /* 1, 2, ... */
-	struct id lease;      /* fencing token */
+	int64_t lease_id;
 	int64_t deadline;     /* us since the epoch */
 };
 void task_envelope_json(struct buf *b, const struct task_envelope *e);

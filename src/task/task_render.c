@@ -170,6 +170,7 @@ void
 task_envelope_json(struct buf *b, const struct task_envelope *e)
 {
 	const struct task_row *row = e->row;
+	char lease[TASK_LEASE_TEXT];
 
 	buf_reserve(b, row->payload.len + 768);
 	put_id(b, "{\"message_id\":", &row->id);
@@ -181,7 +182,8 @@ task_envelope_json(struct buf *b, const struct task_envelope *e)
 	put_time(b, ",\"first_seen_at\":", row->created_at);
 	buf_puts(b, ",\"next_retry_at\":null");
 	put_time(b, ",\"deadline\":", e->deadline);
-	put_id(b, ",\"lease\":", &e->lease);
+	task_lease_format(&row->id, e->lease_id, lease);
+	put_text(b, ",\"lease\":", span_of(lease));
 	put_text(b, ",\"error_code\":", row->error_code);
 	put_text(b, ",\"error_class\":", row->error_class);
 	put_text(b, ",\"schema_version\":", row->schema_version);

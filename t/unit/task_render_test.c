@@ -115,17 +115,33 @@ test_envelope(void)
 	struct task_envelope e = { .row = &row, .attempt = 4, .deadline = T0 + 30000000 };
 	struct buf b = { 0 };
 
-	MUST(id_parse(SPAN("01234567-89ab-cdef-0123-456789abcdef"), &e.lease));
+	e.lease_id = 0x0123456789abcdef;
 	task_envelope_json(&b, &e);
 	is_str(buf_cstr(&b),
 	    "{\"message_id\":\"018bcfe5-687b-73ff-bfff-ffff00000001\",\"trace_id\":\"t\\\"1\","
 	    "\"task_type\":\"send:welcome\",\"queue\":\"mail\",\"attempt\":4,\"max_attempts\":5,"
 	    "\"first_seen_at\":\"2023-11-14T22:13:20.123456Z\",\"next_retry_at\":null,"
-	    "\"deadline\":\"2023-11-14T22:13:50.123456Z\",\"lease\":\"01234567-89ab-cdef-0123-456789abcdef\","
+	    "\"deadline\":\"2023-11-14T22:13:50.123456Z\",\"lease\":\"018bcfe5687b73ffbfffffff000000010123456789abcdef\","
 	    "\"error_code\":\"HANDLER_FAILED\",\"error_class\":\"TRANSIENT\",\"schema_version\":\"2\","
 	    "\"payload\":{\"to\": \"\\u00e9\", \"n\": 18446744073709551616}}",
 	    "the envelope of a handler");
 	buf_free(&b);
+}
+
+static void
+test_lease(void)
+{
+	struct task_row row = sample();
+	struct id task;
+	int64_t lease_id;
+	char text[TASK_LEASE_TEXT];
+
+	task_lease_format(&row.id, -2, text);
+	is_str(text, "018bcfe5687b73ffbfffffff00000001fffffffffffffffe", "a lease as text");
+	ok(task_lease_parse(span_of(text), &task, &lease_id) && id_eq(&task, &row.id) && lease_id == -2, "and back");
+	text[47] = 'g';
+	ok(!task_lease_parse(span_of(text), &task, &lease_id), "not hexadecimal");
+	ok(!task_lease_parse(SPAN("018bcfe5687b73ffbfffffff00000001ffffffffffffff"), &task, &lease_id), "too short");
 }
 
 static void
@@ -174,6 +190,7 @@ main(void)
 	test_v1();
 	test_compat();
 	test_envelope();
+	test_lease();
 	test_options();
 	return done();
 }

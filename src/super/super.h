@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "conf/conf.h"
 #include "stats/stats.h"
+#include "sys/guard.h"
 #include "sys/ration.h"
 #include "sys/recent.h"
 #include "sys/wake.h"
@@ -31,6 +32,7 @@ struct super_child {
 	int nlisteners;
 	struct wake *wake;
 	struct ration *ration;
+	struct guard *guard;
 	struct recent *recent; /* null: keys.recent is 0 */
 	int launch_listener;   /* SEQPACKET socket of this generation's launcher; the launcher accepts on it */
 	char launch_path[108]; /* workers connect to it */

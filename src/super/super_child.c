@@ -65,9 +65,12 @@ super_proc_add(struct super *s, struct super_generation *g, const struct super_r
 	return p;
 }
 
+_Static_assert(GUARD_SLOTS >= STATS_SLOTS, "the guard has every slot");
+
 void
 super_proc_remove(struct super *s, struct super_proc **p)
 {
+	guard_slot_clear(s->guard, (*p)->slot);
 	stats_slot_release(s->stats, (*p)->slot);
 	list_remove(&(*p)->node);
 	mem_free(p);

@@ -112,6 +112,7 @@ struct super {
 	struct stats *stats;
 	struct wake *wake;
 	struct ration *ration;
+	struct guard *guard;
 	struct recent *recent;
 	struct buf forgiven; /* pid_t of children that we had before we forked any; never touched */
 

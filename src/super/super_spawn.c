@@ -73,6 +73,7 @@ super_child_run(struct super *s, const struct super_proc *p)
 		.nlisteners = p->role->listens ? s->nlisteners : 0,
 		.wake = s->wake,
 		.ration = s->ration,
+		.guard = s->guard,
 		.recent = s->recent,
 		.launch_listener = g->launch_listener,
 		.gone_pipe = { s->gone_pipe[0], s->gone_pipe[1] },

@@ -137,6 +137,31 @@ struct store_retry {
 };
 void store_retry(struct store *s, const struct id *id, const struct store_retry *how, store_row_fn *fn, void *arg);
 
+/* --- pauses: store_pause.c ------------------------------------------------------------------------------------------------------ */
+
+/* A row of Postgres, so for all nodes.  On this node every worker looks as soon as the pause is committed and starts nothing of what is
+ * paused before it has looked; the others see it with their next look. */
+enum store_paused { STORE_PAUSED_QUEUE = 1, STORE_PAUSED_TYPE, STORE_PAUSED_HANDLER };
+#define STORE_PAUSED_WHATS 4
+struct store_pause {
+	enum store_paused what;
+	struct span name;
+	struct span why, by; /* as was said; may be empty */
+	int64_t at;          /* since then; 0 in a question */
+};
+const char *store_paused_word(enum store_paused what); /* "queue", "type", "handler" */
+
+/* changed: by this call, as far as can be known.  store_pause(): the pause that stands, which is the earlier one when there was one.
+ * store_resume(): the pause that ended; null: there was none.  What `p` points to need not live on. */
+typedef void store_pause_fn(void *arg, enum store_status status, bool changed, const struct store_pause *p);
+void store_pause(struct store *s, const struct store_pause *p, store_pause_fn *fn, void *arg);
+void store_resume(struct store *s, enum store_paused what, struct span name, store_pause_fn *fn, void *arg);
+
+/* All of them, by what and name; at most STORE_PAUSES. */
+#define STORE_PAUSES 1000
+typedef void store_pauses_fn(void *arg, enum store_status status, const struct store_pause *pauses, int n);
+void store_pauses(struct store *s, store_pauses_fn *fn, void *arg);
+
 /* --- work: store_worker.c -------------------------------------------------------------------------------------------------------
  *
  * A worker process has one identity (inc), one connection, and takes one step at a time: outcomes, give-backs and the next claim travel

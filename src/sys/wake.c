@@ -16,6 +16,7 @@ struct shared {
 	_Atomic uint64_t hungry[HUNGRY_WORDS]; /* a bit for each worker */
 	_Atomic uint32_t ready[WAKE_LANES];
 	_Atomic uint32_t lower[WAKE_LANES];
+	_Atomic uint32_t pauses;
 };
 
 struct wake {
@@ -131,6 +132,22 @@ void
 wake_lane_lower(struct wake *w, int32_t lane)
 {
 	atomic_fetch_add(&w->shared->lower[place(lane)], 1);
+}
+
+void
+wake_pauses_changed(struct wake *w)
+{
+	int i;
+
+	atomic_fetch_add(&w->shared->pauses, 1);
+	for (i = 0; i < WAKE_WORKERS; i++)
+		bell_ring(w->worker_fd[i]);
+}
+
+uint32_t
+wake_pauses_count(const struct wake *w)
+{
+	return atomic_load(&w->shared->pauses);
 }
 
 uint32_t

@@ -28,6 +28,9 @@ void wake_hush(int fd); /* drains an eventfd */
  * a claimer forgets its mark. */
 void wake_lane_ready(struct wake *w, int32_t lane);
 void wake_lane_lower(struct wake *w, int32_t lane);
+/* What may be started changed: every worker is rung, hungry or not, and looks again before it starts more. */
+void wake_pauses_changed(struct wake *w);
+uint32_t wake_pauses_count(const struct wake *w);
 uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
 uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
 

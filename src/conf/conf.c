@@ -33,23 +33,45 @@ compare(struct span a, const char *b)
 	return order != 0 ? order : (a.len > lb) - (a.len < lb);
 }
 
-const struct conf_handler *
-conf_handler_find(const struct conf *c, struct span task_type)
+/* Titled sections are sorted by their titles. */
+static void *
+titled_find(const struct conf *c, enum conf_section_id section, struct span title)
 {
-	int low = 0, high = c->nhandlers;
+	int low = 0, high = conf_section_count(c, section);
 
 	while (low < high) {
 		int middle = low + (high - low) / 2;
-		int order = compare(task_type, c->handlers[middle].title);
+		void *members = conf_members(c, section, middle);
+		int order = compare(title, conf_members_title(section, members));
 
 		if (order == 0)
-			return &c->handlers[middle];
+			return members;
 		if (order < 0)
 			high = middle;
 		else
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+const struct conf_handler *
+conf_handler_find(const struct conf *c, struct span task_type)
+{
+	return titled_find(c, CONF_SECTION_handler, task_type);
+}
+
+const struct conf_queue *
+conf_queue_find(const struct conf *c, struct span queue)
+{
+	return titled_find(c, CONF_SECTION_queue, queue);
+}
+
+#define THOUSANDTH_DAYS INT64_C(86400000000000) /* us in a day, times the thousandths of one start */
+
+int64_t
+conf_rate_interval(int64_t rate)
+{
+	return rate == 0 ? 0 : (THOUSANDTH_DAYS + rate - 1) / rate;
 }
 
 /* The texts stay alive in the arena of `fresh`. */
@@ -72,6 +94,7 @@ copy_value(const struct conf_option *o, struct conf *fresh, const struct conf *o
 		break;
 	case CONF_TIME:
 	case CONF_SIZE:
+	case CONF_RATE:
 		memcpy(to, from, sizeof(int64_t));
 		break;
 	case CONF_TEXT:

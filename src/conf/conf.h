@@ -3,7 +3,7 @@
  * struct conf has one member per section of options.def and in it one per option: c->http.max_body, c->drain_timeout (top level
  * options are direct members).  Titled sections are arrays: c->handlers[i].title, c->handlers[i].timeout, c->nhandlers.
  *
- * TIME is int64_t us, SIZE int64_t bytes, INT and COUNT int (COUNT: `auto` is resolved to the number of cores), BOOL bool, WORD int
+ * TIME is int64_t us, SIZE int64_t bytes, RATE int64_t thousandths a day (conf_rate_interval() tells the time between two), INT and COUNT int (COUNT: `auto` is resolved to the number of cores), BOOL bool, WORD int
  * (position in its words), TEXT/PATH/SECRET const char * (never null), LIST struct conf_list.
  */
 #ifndef CONF_CONF_H
@@ -39,6 +39,8 @@ void conf_sample(FILE *f);                      /* etc/taskq.conf: every option,
 /* Copies what may only change at a restart from `old` into `fresh` and appends a line for each difference to `notes`. */
 void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
 const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */
+const struct conf_queue *conf_queue_find(const struct conf *c, struct span queue); /* null: nothing was said of it */
+int64_t conf_rate_interval(int64_t rate) MUSTCHECK; /* us from one to the next, rounded up; 0: no limit */
 /* What its payloads must fit, as it was when the configuration was read; null: anything. */
 const struct task_schema *conf_handler_schema(const struct conf *c, const struct conf_handler *h);
 

@@ -14,6 +14,7 @@
 #include "sys/sys.h"
 
 #define RUN_DIR_MAX 70 /* bytes: socket paths below it must fit into 108 */
+#define QUEUE_MAX 64   /* bytes of the name of a queue */
 #define TITLE_MAX 64   /* bytes of a task type */
 #define NODE_MAX 64
 
@@ -243,6 +244,14 @@ check_handler(const struct check *k, const struct conf_handler *h)
 		    h->command.items[0]);
 }
 
+static void
+check_queue(const struct check *k, const struct conf_queue *q)
+{
+	if (q->title[0] == '\0' || strlen(q->title) > QUEUE_MAX)
+		complainf(k, CONF_SECTION_queue, q->title, "concurrency",
+		    "a title of %zu bytes, expected the name of a queue of 1 to %d", strlen(q->title), QUEUE_MAX);
+}
+
 void
 conf_check_plain(const struct conf *c, struct conf_problems *p)
 {
@@ -261,4 +270,6 @@ conf_check_titled(const struct conf *c, enum conf_section_id section, int index,
 
 	if (section == CONF_SECTION_handler)
 		check_handler(&k, &c->handlers[index]);
+	if (section == CONF_SECTION_queue)
+		check_queue(&k, &c->queues[index]);
 }

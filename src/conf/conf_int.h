@@ -27,6 +27,7 @@ enum conf_type {
 	CONF_COUNT,
 	CONF_TIME,
 	CONF_SIZE,
+	CONF_RATE,
 	CONF_WORD,
 	CONF_TEXT,
 	CONF_PATH,

@@ -138,6 +138,7 @@ static const char sample_head[] =
     "#\n"
     "# Every option with its default.  Check:  taskqd -t   In force:  taskqd --print-config\n"
     "# Times need a unit: us ms s min h d w.  Sizes too: B kB MB GB TB (powers of 1024).\n"
+    "# Rates are a number and one of /s /min /h /d.\n"
     "# A reload (SIGHUP) takes all but the options marked [restart].  Text in double quotes\n"
     "# takes ${NAME} from the environment, text in single quotes stands as it is.\n"
     "#\n"

@@ -18,6 +18,7 @@ struct conf_list {
 #define CONF_C_COUNT int
 #define CONF_C_TIME int64_t
 #define CONF_C_SIZE int64_t
+#define CONF_C_RATE int64_t
 #define CONF_C_WORD int
 #define CONF_C_TEXT const char *
 #define CONF_C_PATH const char *

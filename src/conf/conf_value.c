@@ -64,6 +64,49 @@ take_fraction(const char **p, int64_t factor)
 	return factor / scale * part + factor % scale * part / scale;
 }
 
+/* How many thousandths a day one in a unit makes; the printer takes the first in which the number has at most three decimals. */
+static const struct unit rate_units[] = { { "/s", INT64_C(86400) }, { "/min", 1440 }, { "/h", 24 }, { "/d", 1 },
+	{ NULL, 0 } };
+
+/* "10/min", "0.5/s"; a lone 0 is no limit. */
+static bool
+read_rate(const char *text, int64_t *n_r)
+{
+	const char *p;
+	const struct unit *u;
+	int64_t n, part = 0, scale = 1;
+
+	if (!take_number(text, &n, &p))
+		return false;
+	if (*p == '.' && p[1] >= '0' && p[1] <= '9')
+		for (p++; *p >= '0' && *p <= '9' && scale < 1000; p++, scale *= 10)
+			part = part * 10 + (*p - '0');
+	u = unit_find(rate_units, p);
+	if ((u == NULL && strcmp(text, "0") != 0) || __builtin_mul_overflow(n, 1000, &n) ||
+	    __builtin_add_overflow(n, part * (1000 / scale), &n) ||
+	    __builtin_mul_overflow(n, u != NULL ? u->factor : 0, n_r))
+		return false;
+	return true;
+}
+
+static void
+print_rate(int64_t n, struct buf *out)
+{
+	const struct unit *u = rate_units;
+	int64_t part;
+
+	while (n % u->factor != 0)
+		u++;
+	part = n / u->factor % 1000;
+	buf_printf(out, "%" PRId64, n / u->factor / 1000);
+	if (part > 0)
+		buf_putc(out, '.');
+	for (int64_t digit = 100; part > 0; part %= digit, digit /= 10)
+		buf_putc(out, (char)('0' + part / digit));
+	if (n > 0)
+		buf_puts(out, u->name);
+}
+
 enum reading { READ_GOOD, READ_NO_UNIT, READ_BAD };
 
 /* "1.5h", "64kB"; a lone 0 needs no unit. */
@@ -120,6 +163,25 @@ set_units(const struct conf_option *o, int64_t *where, const char *text, struct 
 		return false;
 	case READ_GOOD:
 		break;
+	}
+	if (!within(n, o, min, max, text, why))
+		return false;
+	*where = n;
+	return true;
+}
+
+static bool
+set_rate(const struct conf_option *o, int64_t *where, const char *text, struct buf *why)
+{
+	int64_t min, max, n;
+
+	MUST(read_rate(o->min, &min) && read_rate(o->max, &max));
+	if (!read_rate(text, &n)) {
+		buf_printf(why,
+		    "\"%s\" is not a rate, expected 0 or a number and a unit such as 10/min or 0.5/s (units: /s /min "
+		    "/h /d)",
+		    text);
+		return false;
 	}
 	if (!within(n, o, min, max, text, why))
 		return false;
@@ -262,6 +324,9 @@ conf_value_set(
 	case CONF_SIZE:
 		good = set_units(o, where, texts[0], why);
 		break;
+	case CONF_RATE:
+		good = set_rate(o, where, texts[0], why);
+		break;
 	case CONF_WORD:
 		good = set_word(o, where, texts[0], why);
 		break;
@@ -345,6 +410,9 @@ conf_value_print(const struct conf_option *o, const void *members, struct buf *o
 	case CONF_TIME:
 	case CONF_SIZE:
 		print_units(*(const int64_t *)where, o->type == CONF_TIME ? time_units : size_units, out);
+		break;
+	case CONF_RATE:
+		print_rate(*(const int64_t *)where, out);
 		break;
 	case CONF_WORD:
 		buf_putspan(out, word(o->max, *(const int *)where));

@@ -156,6 +156,9 @@ void run_step_send(struct run *r);
 bool run_step_only_claims(const struct run *r); /* nothing of ours depends on the step under way */
 void run_step_free(struct run *r);
 
+/* run_exact.c */
+bool run_exact_limits(const struct conf *c, struct span queue, struct store_limits *limits_r); /* false: it has none */
+
 /* run_claim.c */
 void run_claim_open(struct run *r);
 void run_claim_close(struct run *r);

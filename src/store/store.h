@@ -49,7 +49,7 @@ int64_t store_db_now(const struct store *s); /* estimate of the database's clock
 struct store_epoch {
 	int64_t system; /* identifier of the cluster; 0: we are not permitted to know */
 	int64_t timeline;
-	int64_t started_at; /* the server: files may have been put back while it was down */
+	int64_t started_at;            /* the server: files may have been put back while it was down */
 	uint8_t cache_key[DIGEST_LEN]; /* signs answers that are kept outside the database */
 };
 /* Null while no connection for submissions is up, and where the server does not tell. */
@@ -198,6 +198,13 @@ struct store_giveback {
 	struct store_lease lease;
 	struct id from; /* == lo: the whole rest of the lease, which is then gone */
 	bool started;   /* they were started and stopped: run + 1 */
+};
+
+/* What holds the tasks of a queue back, on all nodes together; 0: no limit.  Intervals are us from one start to the next. */
+struct store_limits {
+	int concurrency, group_concurrency; /* live leases: of the queue, of each group */
+	int64_t interval, group_interval;
+	int burst, group_burst; /* starts that may come at once */
 };
 
 /* One commit, or none.  The claim does not see what the same step gives back.  A lease has at most one give-back in a step. */

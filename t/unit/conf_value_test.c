@@ -37,6 +37,21 @@ static const struct row rows[] = {
 	{ "handler", "limit_memory", "0", "0B", NULL },
 	{ "handler", "limit_cpu", "0", "0us", NULL },
 	{ "handler", "limit_memory", "1TB", "1TB", NULL },
+	{ "queue", "rate", "10/min", "10/min", NULL },
+	{ "queue", "rate", "0.5/s", "0.5/s", NULL },
+	{ "queue", "rate", "60/min", "1/s", NULL },
+	{ "queue", "rate", "0.125/h", "0.125/h", NULL },
+	{ "queue", "rate", "24/d", "1/h", NULL },
+	{ "queue", "rate", "10000/s", "10000/s", NULL },
+	{ "queue", "rate", "0", "0", NULL },
+	{ "queue", "rate", "0/s", "0", NULL },
+	{ "queue", "rate", "10001/s", NULL, "\"10001/s\" is out of bounds, expected 0 to 10000/s" },
+	{ "queue", "rate", "10", NULL,
+	    "\"10\" is not a rate, expected 0 or a number and a unit such as 10/min or 0.5/s (units: /s /min /h /d)" },
+	{ "queue", "rate", "0.0005/s", NULL, "is not a rate" },
+	{ "queue", "rate", "10/m", NULL, "is not a rate" },
+	{ "queue", "rate", "-1/s", NULL, "is not a rate" },
+	{ "queue", "rate", "99999999999999999999/s", NULL, "is not a rate" },
 	{ "", "workers", "0", "0", NULL },
 	{ "", "workers", "65", NULL, "\"65\" is out of bounds, expected 0 to 64" },
 	{ "", "workers", "-1", NULL, "\"-1\" is out of bounds, expected 0 to 64" },
@@ -108,6 +123,14 @@ near_names(void)
 	    "long names are near nothing");
 }
 
+static void
+intervals(void)
+{
+	ok(conf_rate_interval(0) == 0, "no rate has no interval");
+	ok(conf_rate_interval(INT64_C(86400000) / 2) == 2000000, "0.5/s: two seconds from one to the next");
+	ok(conf_rate_interval(INT64_C(86400000) * 3) == 333334, "3/s: rounded up, so that it is never exceeded");
+}
+
 int
 main(void)
 {
@@ -120,6 +143,7 @@ main(void)
 		try_row(&rows[i], members, arena);
 	table_is_sound(members, arena);
 	near_names();
+	intervals();
 	ok(!conf_value_set(find("", "workers"), members, two, 2, arena, &why), "two values for one are refused");
 	is_str(buf_cstr(&why), "2 values, expected one", "and counted");
 	buf_free(&why);

@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "super/super.h"
 #include "sys/proc.h"
+#include "task/task_rules.h"
 #include "task/task_schema.h"
 
 enum verb {
@@ -310,6 +311,7 @@ main(int argc, char **argv)
 		return finish_output(code);
 	conf_judge_conninfo(store_conninfo_good);
 	conf_read_schemas(task_schema_new, task_schema_free);
+	conf_read_rules(task_rules_new, task_rules_free);
 	code = find_conf(&cmd);
 	if (code != 0)
 		return code;

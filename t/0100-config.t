@@ -81,6 +81,10 @@ my @rows = (
 	['handler x { command = sh }', '1: handler "x": command: "sh" is not an absolute path, expected one'],
 	["handler x {\ncommand = /bin/sh\nenvironment = { A=b, PATH }\n}", '3: unexpected "=", expected "," or "}" in the list; quotes around a text with blanks or "="'],
 	["handler x {\ncommand = /bin/sh\nenvironment = { 'A=b', PATH }\n}", '3: handler "x": environment: "PATH" is not NAME=value, expected that'],
+	["handler x {\ncommand = /bin/sh\nrules = { 'exit 3 = PERSISTENT', 'exit 0 = AUTH' }\n}",
+		'3: handler "x": rules: rule "exit 0 = AUTH": "0" after exit, expected an exit status from 1 to 255, or two as in 10-19'],
+	["handler x {\ncommand = /bin/sh\nrules = 'class ODD = OFTEN'\n}", '3: handler "x": rules: rule "class ODD = OFTEN": '
+		. '"OFTEN" is not a class, expected TRANSIENT, PERSISTENT, NON_RETRYABLE, AUTH, RATE_LIMITED or CRASH'],
 	["handler x {\ncommand = /bin/sh\nuser = no-such-user\n}", '3: handler "x": user: "no-such-user" is not a user of this machine, expected one'],
 	['handler x { command = /bin/sh retry_base = 3min }', '1: handler "x": retry_base: longer than retry_cap, expected at most that'],
 	['handler x { kind = builtin command = /bin/sh }', '1: handler "x": command: only for kind = exec, expected without it'],

@@ -18,6 +18,7 @@ conf_free(struct conf **c)
 			mem_free(&array);
 		}
 	conf_schema_free((*c)->origin);
+	conf_rules_free((*c)->origin);
 	arena_free(&(*c)->origin->arena);
 	buf_free(&(*c)->origin->said);
 	mem_free(&(*c)->origin);

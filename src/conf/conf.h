@@ -30,6 +30,11 @@ struct task_schema;
 void conf_read_schemas(
     struct task_schema *(*make)(struct span text, struct buf *why), void (*drop)(struct task_schema **s));
 
+/* Who can read failure rules lives beside us: those of one handler, or null and why.  Unsaid, nobody looks at them. */
+struct task_rules;
+void conf_read_rules(
+    struct task_rules *(*make)(const char *const *texts, int n, struct buf *why), void (*drop)(struct task_rules **r));
+
 /* Reads and checks a file and all it includes.  Null when anything is wrong: then `errors` holds a line each, "file:line: what is
  * wrong, what was expected".  Path null: the defaults alone. */
 struct conf *conf_load(const char *path, struct buf *errors) MUSTCHECK;
@@ -43,5 +48,7 @@ const struct conf_queue *conf_queue_find(const struct conf *c, struct span queue
 int64_t conf_rate_interval(int64_t rate) MUSTCHECK; /* us from one to the next, rounded up; 0: no limit */
 /* What its payloads must fit, as it was when the configuration was read; null: anything. */
 const struct task_schema *conf_handler_schema(const struct conf *c, const struct conf_handler *h);
+/* What its failures mean; null: what they mean by themselves. */
+const struct task_rules *conf_handler_rules(const struct conf *c, const struct conf_handler *h);
 
 #endif

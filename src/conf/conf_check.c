@@ -216,6 +216,19 @@ check_schema(const struct check *k, const struct conf_handler *h)
 }
 
 static void
+check_rules(const struct check *k, const struct conf_handler *h)
+{
+	struct buf why = { 0 };
+
+	for (int i = 0; i < h->rules.n; i++) {
+		buf_reset(&why);
+		if (!conf_rule_good(h->rules.items[i], &why))
+			complain(k, CONF_SECTION_handler, h->title, "rules", buf_cstr(&why));
+	}
+	buf_free(&why);
+}
+
+static void
 check_handler(const struct check *k, const struct conf_handler *h)
 {
 	static const char *const exec_only[] = { "command", "user", "directory", "environment", "limit_memory",
@@ -228,6 +241,7 @@ check_handler(const struct check *k, const struct conf_handler *h)
 		complain(
 		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
 	check_schema(k, h);
+	check_rules(k, h);
 	if (h->kind == CONF_HANDLER_BUILTIN) {
 		for (size_t i = 0; i < ARRAY_LEN(exec_only); i++)
 			check_foreign(k, h, exec_only[i], "exec");

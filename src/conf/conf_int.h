@@ -127,6 +127,8 @@ struct conf_origin {
 	struct buf said;                       /* struct conf_said */
 	struct buf schemas;                    /* struct schema of conf_schema.c */
 	const struct task_schema **by_handler; /* in the order of the handlers; null: none has one */
+	struct task_rules **rules;             /* likewise */
+	int nrules;
 };
 
 void conf_origin_say(struct conf_origin *g, const struct conf_said *s);
@@ -212,5 +214,11 @@ void conf_check_titled(const struct conf *c, enum conf_section_id section, int i
 bool conf_schema_read(struct conf_origin *g, const char *path, struct buf *why) MUSTCHECK; /* each file once */
 void conf_schema_settle(struct conf *c); /* the handlers are in their order */
 void conf_schema_free(struct conf_origin *g);
+
+/* --- conf_rules.c ----------------------------------------------------------------------------------------------------- */
+
+bool conf_rule_good(const char *text, struct buf *why) MUSTCHECK;
+void conf_rules_settle(struct conf *c); /* the handlers are in their order */
+void conf_rules_free(struct conf_origin *g);
 
 #endif

@@ -341,10 +341,12 @@ conf_load(const char *path, struct buf *errors)
 		read_file(&l, path, NULL, 0);
 	sort_titled(l.conf);
 	check_all(&l);
-	if (conf_problems_count(&l.problems) > 0)
+	if (conf_problems_count(&l.problems) > 0) {
 		conf_free(&l.conf);
-	else
+	} else {
 		conf_schema_settle(l.conf);
+		conf_rules_settle(l.conf);
+	}
 	conf_problems_flush(&l.problems, errors);
 	return l.conf;
 }

@@ -82,6 +82,7 @@ exec_fail(struct exec_run *x, enum task_class class, const char *code, struct sp
 	f->exit = -1;
 	x->end.ending = EXEC_FAILURE;
 	x->end.failure = f;
+	x->end.said = (struct task_said){ 0 };
 	return f;
 }
 
@@ -103,17 +104,12 @@ exec_snooze(struct exec_run *x, double seconds)
 }
 
 static void
-report_class(struct exec_run *x, const char *word)
+report_class(struct exec_run *x, struct span word)
 {
-	struct task_failure *f = x->end.failure;
-	enum task_class class;
+	size_t size = word.len * 3 + 1; /* a bad byte becomes three */
+	char *text = arena_alloc(x->arena, size);
 
-	if (task_class_parse(span_of(word), &class) && class != TASK_CLASS_NONE && class != TASK_CRASH) {
-		f->class = class;
-		return;
-	}
-	x->end.unknown_class = true;
-	f->class = TASK_NON_RETRYABLE;
+	x->end.said.class = (struct span){ text, exec_text_clean(text, size, word) };
 }
 
 static void
@@ -137,9 +133,11 @@ exec_report(struct exec_run *x, struct span json)
 		return false;
 	}
 	if (json_is_string(v = json_object_get(o, "error_class")))
-		report_class(x, json_string_value(v));
-	if (json_is_string(v = json_object_get(o, "error_code")) && json_string_length(v) > 0)
+		report_class(x, (struct span){ json_string_value(v), json_string_length(v) });
+	if (json_is_string(v = json_object_get(o, "error_code")) && json_string_length(v) > 0) {
 		code_copy(f->code, sizeof(f->code), json_string_value(v));
+		x->end.said.code = true;
+	}
 	if (json_is_string(v = json_object_get(o, "message")))
 		(void)exec_text_clean(
 		    f->message, sizeof(f->message), (struct span){ json_string_value(v), json_string_length(v) });

@@ -7,8 +7,8 @@
  * Ends, for all kinds:
  *   success           a JSON value, or nothing
  *   failure           class, code, message.  A handler that reports an object with error_class, error_code, message or retry_after
- *                     (exec: on stdout, with a status other than 0) speaks for itself; a class word that nobody knows is
- *                     kept in mind, such a task is dead at once
+ *                     (exec: on stdout, with a status other than 0) speaks for itself, unless a rule of its configuration says
+ *                     otherwise (task/task_rules.h); a class or code that nobody knows makes the task dead at once
  *   crash             the process is gone by a signal that we did not send, or its launcher is gone: not an attempt
  *
  * exec: status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
@@ -21,6 +21,7 @@
 #include "conf/conf.h"
 #include "sys/loop.h"
 #include "task/task.h"
+#include "task/task_rules.h"
 
 struct exec_run;
 struct exec_kind;
@@ -41,7 +42,9 @@ struct exec_end {
 	struct task_failure *failure; /* else; never null then */
 	int64_t retry_after;          /* us, as the handler asked; -1: it did not */
 	int64_t snooze;               /* us: put the task off for so long; -1: it did not ask.  Else beside a FAILURE */
-	bool unknown_class;           /* the handler reported a class that nobody knows */
+	struct task_said said; /* beside a FAILURE: what the handler itself reported; judged by run_outcome_judge() */
+	bool unknown_class;    /* found there: it reported a class that nobody knows */
+	bool unknown_code;     /* likewise: a code, and no class */
 };
 
 /* Filled by the owner before exec_start(), but for `end`. */
@@ -89,13 +92,13 @@ void exec_stop(struct exec_run *x, int sig);
 void exec_drop(struct exec_run *x);
 
 void exec_succeed(struct exec_run *x, struct span result);
-/* Code and message are copied; the message is made valid text and cut. */
+/* Code and message are copied; the message is made valid text and cut.  What was said of another failure before is forgotten. */
 struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message);
 void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
 /* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
 bool exec_snooze(struct exec_run *x, double seconds);
-/* Overrides the failure of x->end by what the handler said of itself: an object with error_class, error_code, message,
- * retry_after.  False when `json` is not an object. */
+/* Takes into x->end what the handler said of its failure: an object with error_class, error_code, message, retry_after.  Its class is
+ * judged later.  False when `json` is not an object. */
 bool exec_report(struct exec_run *x, struct span json);
 
 /* --- exec_text.c ------------------------------------------------------------------------------------------------------------ */

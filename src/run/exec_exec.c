@@ -280,7 +280,8 @@ end_by_exit(struct command *c, int status)
 	if (c->too_much) {
 		snprintf(message, sizeof(message), "wrote more than %lld bytes to standard output",
 		    (long long)c->x->env->conf->work.output_max);
-		exec_fail(c->x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message))->exit = status;
+		(void)exec_fail(
+		    c->x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message)); /* the signal was ours */
 	} else if (status == 0) {
 		end_exit_zero(c);
 	} else {
@@ -326,7 +327,9 @@ static void
 envelope_write(struct command *c)
 {
 	struct exec_run *x = c->x;
-	struct task_envelope e = { .row = x->row, .attempt = x->attempt, .lease_id = x->lease_id, .deadline = x->deadline };
+	struct task_envelope e = {
+		.row = x->row, .attempt = x->attempt, .lease_id = x->lease_id, .deadline = x->deadline
+	};
 
 	task_envelope_json(&c->envelope, &e);
 	buf_putc(&c->envelope, '\n');

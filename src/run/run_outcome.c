@@ -3,8 +3,8 @@
 
 #include "run/run_outcome.h"
 
-#define AUTH_DELAY (60 * CLOCK_SECOND)
-#define PERSISTENT_FACTOR 5
+#define SLOWER 5
+#define ASKED_MAX (86400 * CLOCK_SECOND)
 
 struct task_backoff
 run_outcome_backoff(const struct conf_handler *handler)
@@ -15,11 +15,15 @@ run_outcome_backoff(const struct conf_handler *handler)
 		.cap = 120 * CLOCK_SECOND,
 		.jitter_lo = 0.10,
 		.jitter_hi = 0.30,
+		.slower = SLOWER,
+		.asked_max = ASKED_MAX,
 	};
 
 	if (handler != NULL) {
 		b.base = handler->retry_base;
 		b.cap = handler->retry_cap;
+		b.slower = handler->retry_persistent;
+		b.asked_max = handler->retry_after_max;
 	}
 	return b;
 }
@@ -44,20 +48,44 @@ decide_crash(const struct run_history *h, double dice)
 	return v;
 }
 
+/* The pause of the handler is what keeps tasks from running again, not their own delay: when somebody ends it they should be there. */
+static struct run_verdict
+decide_auth(const struct run_history *h, double dice)
+{
+	return (struct run_verdict){
+		.kind = STORE_RETRY, .pause = true, .delay = task_backoff_delay(&h->backoff, 1, dice)
+	};
+}
+
 static struct run_verdict
 decide_retry(const struct run_history *h, const struct exec_end *end, double dice)
 {
-	struct run_verdict v = { .kind = STORE_RETRY, .charge = end->failure->class != TASK_AUTH };
+	const struct task_backoff *b = &h->backoff;
+	struct run_verdict v = { .kind = STORE_RETRY, .charge = true };
 	int attempts = h->attempts + 1;
 
-	if (v.charge && attempts >= h->max_attempts)
+	if (attempts >= h->max_attempts)
 		return bury("RETRY_EXHAUSTED", true);
-	v.delay = v.charge ? task_backoff_delay(&h->backoff, attempts, dice) : AUTH_DELAY;
+	v.delay = task_backoff_delay(b, attempts, dice);
 	if (end->failure->class == TASK_PERSISTENT)
-		v.delay *= PERSISTENT_FACTOR;
+		v.delay = (int64_t)((double)v.delay * b->slower);
 	if (end->retry_after >= 0)
-		v.delay = end->retry_after;
+		v.delay = end->retry_after < b->asked_max ? end->retry_after : b->asked_max;
 	return v;
+}
+
+void
+run_outcome_judge(const struct task_rules *rules, struct exec_end *end)
+{
+	enum task_judgement j;
+
+	if (end->ending == EXEC_SUCCESS || end->snooze >= 0)
+		return;
+	ASSERT(end->failure != NULL);
+	j = task_rules_judge(rules, &end->said, end->failure);
+	end->unknown_class = j == TASK_UNKNOWN_CLASS;
+	end->unknown_code = j == TASK_UNKNOWN_CODE;
+	end->ending = end->failure->class == TASK_CRASH ? EXEC_CRASH : EXEC_FAILURE;
 }
 
 struct run_verdict
@@ -70,8 +98,12 @@ run_outcome_decide(const struct run_history *h, const struct exec_end *end, doub
 	ASSERT(end->failure != NULL);
 	if (end->unknown_class)
 		return bury("UNKNOWN_CLASS", true);
+	if (end->unknown_code)
+		return bury("UNKNOWN_CODE", true);
 	if (end->ending == EXEC_CRASH)
 		v = decide_crash(h, dice);
+	else if (end->failure->class == TASK_AUTH)
+		v = decide_auth(h, dice);
 	else if (end->failure->class == TASK_NON_RETRYABLE)
 		v = bury(end->failure->code, true);
 	else

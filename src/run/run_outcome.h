@@ -1,11 +1,13 @@
 /* run_outcome.h - from the end of a run to what becomes of the task.  Pure: no clock, no dice of its own, no store.
  *
  *	success                                   SUCCEEDED
- *	TRANSIENT, RATE_LIMITED, PERSISTENT       charged; retry after the back-off (RATE_LIMITED and who else asks: as long as it asked;
- *	                                          PERSISTENT: five times the back-off); none left: buried, RETRY_EXHAUSTED
- *	AUTH                                      retry after a minute, not charged
+ *	TRANSIENT, RATE_LIMITED, PERSISTENT       charged; retry after the back-off (RATE_LIMITED and who else asks: as long as it asked, at
+ *	                                          most handler.retry_after_max; PERSISTENT: handler.retry_persistent times the back-off);
+ *	                                          none left: buried, RETRY_EXHAUSTED
+ *	AUTH                                      not charged; the handler is paused for all, the task comes back after the first back-off
  *	NON_RETRYABLE                             charged; buried with the handler's code as reason
- *	a class that nobody knows                 charged; buried, UNKNOWN_CLASS
+ *	a class, or a code without a class, that  charged; buried, UNKNOWN_CLASS or UNKNOWN_CODE
+ *	nobody knows
  *	crash                                     not charged but counted; retry after the back-off; after work.crash_max of them:
  *	                                          buried, QUARANTINED
  */
@@ -32,8 +34,11 @@ struct run_verdict {
 	int64_t delay;      /* RETRY */
 	bool charge;
 	bool crash;
+	bool pause; /* the handler must not run again before somebody has looked at it */
 };
 
+/* Settles what a failure is, by the rules of its handler (null: none has any) and what the handler said: before the verdict, once. */
+void run_outcome_judge(const struct task_rules *rules, struct exec_end *end);
 /* `dice` in [0, 1).  The verdict may point into `end`. */
 struct run_verdict run_outcome_decide(const struct run_history *h, const struct exec_end *end, double dice);
 struct task_backoff run_outcome_backoff(const struct conf_handler *handler); /* null: the defaults */

@@ -100,7 +100,6 @@ task_timed_out(struct run_task *t)
 	(void)exec_fail(&t->exec, TASK_TRANSIENT, "TIMEOUT", span_of(message));
 	t->exec.end.retry_after = -1;
 	t->exec.end.snooze = -1;
-	t->exec.end.unknown_class = false;
 }
 
 static void
@@ -140,6 +139,7 @@ task_over(struct run_task *t)
 	case RUN_STOP_NONE:
 		break;
 	}
+	run_outcome_judge(conf_handler_rules(r->conf, t->exec.handler), &t->exec.end);
 	t->verdict = run_outcome_decide(&t->history, &t->exec.end, run_dice(r));
 	run_task_move(t, RUN_ENDED);
 }

@@ -73,13 +73,19 @@ struct task_failure {
 	enum task_class class;
 	char code[64];                 /* "HANDLER_FAILED", "TIMEOUT", "NO_HANDLER" ...; [A-Z0-9_]+ */
 	char message[TASK_ERROR_MAX + 1]; /* UTF-8, for last_error */
-	int exit;                      /* wait status, or HTTP status; -1 none */
+	int exit;                      /* wait status, or TASK_EXIT_HTTP + HTTP status; -1 none */
 };
+#define TASK_EXIT_HTTP 0x10000 /* beyond every wait status */
 /* Class and code of an exec handler's end by the table of the design: 0 is success and not asked here; 64, 65, 66, 78
  * NON_RETRYABLE; 77 AUTH; every other code TRANSIENT, HANDLER_FAILED; a signal CRASH. */
 /* The message is a plain one ("exited with status 3") for callers that have nothing better.  EX_USAGE and its like name the code
  * of the special exits, SIGKILL and its like that of a signal. */
 void task_class_of_exit(int wait_status, struct task_failure *f_r);
+/* The same for an HTTP status that is no success: 408, 409, 423, 425 and 5xx TRANSIENT; 429 RATE_LIMITED; 401, 403 AUTH; every other one,
+ * an unfollowed 3xx too, NON_RETRYABLE.  The code is HTTP_ and the number. */
+void task_class_of_status(int status, struct task_failure *f_r);
+/* It has a meaning of its own, not only that of "every other" exit or of its hundred. */
+bool task_class_exit_is_special(int exit);
 
 /* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
 
@@ -89,6 +95,8 @@ struct task_backoff {
 	int64_t cap;      /* 120 s */
 	double jitter_lo; /* 0.10: the delay grows by 10 to 30 per cent, never shrinks */
 	double jitter_hi; /* 0.30 */
+	double slower;    /* after PERSISTENT the delay is so many times longer */
+	int64_t asked_max; /* us; the longest delay that a handler may ask for */
 };
 /* Delay before the run after `attempts` charged attempts (1, 2, ...); `dice` in [0, 1). */
 int64_t task_backoff_delay(const struct task_backoff *b, int attempts, double dice);

@@ -1,4 +1,4 @@
-/* task_class.c - why a run failed, in one word, and what the end of a process says about it.
+/* task_class.c - why a run failed, in one word, and what the end of a process or the status of an HTTP answer says about it.
  *
  * The class decides what happens next (again, dead, pause); the code says which failure it was.  The words are part of
  * the API and of stored rows: never rename one.
@@ -51,6 +51,23 @@ task_class_parse(struct span word, enum task_class *c_r)
 	return false;
 }
 
+/* The HTTP statuses that are not like the others of their hundred. */
+static const struct {
+	int status;
+	enum task_class class;
+} statuses[] = {
+	{ 401, TASK_AUTH },
+	{ 403, TASK_AUTH },
+	{ 408, TASK_TRANSIENT },
+	{ 409, TASK_TRANSIENT },
+	{ 423, TASK_TRANSIENT },
+	{ 425, TASK_TRANSIENT },
+	{ 429, TASK_RATE_LIMITED },
+	{ 502, TASK_TRANSIENT },
+	{ 503, TASK_TRANSIENT },
+	{ 504, TASK_TRANSIENT },
+};
+
 static void
 of_signal(int sig, struct task_failure *f)
 {
@@ -81,4 +98,29 @@ task_class_of_exit(int wait_status, struct task_failure *f_r)
 			snprintf(f_r->code, sizeof(f_r->code), "%s", exits[i].code);
 		}
 	snprintf(f_r->message, sizeof(f_r->message), "exited with status %d", WEXITSTATUS(wait_status));
+}
+
+void
+task_class_of_status(int status, struct task_failure *f_r)
+{
+	ASSERT(status >= 100 && status <= 999);
+	f_r->exit = TASK_EXIT_HTTP + status;
+	f_r->class = status >= 500 ? TASK_TRANSIENT : TASK_NON_RETRYABLE;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+		if (statuses[i].status == status)
+			f_r->class = statuses[i].class;
+	snprintf(f_r->code, sizeof(f_r->code), "HTTP_%d", status);
+	snprintf(f_r->message, sizeof(f_r->message), "answered with status %d", status);
+}
+
+bool
+task_class_exit_is_special(int exit)
+{
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+		if (exit == TASK_EXIT_HTTP + statuses[i].status)
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(exits); i++)
+		if (exit >= 0 && exit < TASK_EXIT_HTTP && WIFEXITED(exit) && WEXITSTATUS(exit) == exits[i].status)
+			return true;
+	return false;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "run/exec.h"
 #include "run/launch_client.h"
+#include "run/run_outcome.h"
 
 #include "fake_launcher.h"
 #include "tap.h"
@@ -39,12 +40,14 @@ wait_end(void)
 	loop_timer_free(&late);
 	if (!ok(ended, "the run ended"))
 		exit(1);
+	run_outcome_judge(NULL, &run.end);
 }
 
 static enum exec_begin
 begin(const struct conf_handler *h, const char *payload)
 {
 	static struct task_row row;
+	enum exec_begin how;
 
 	memset(&row, 0, sizeof(row));
 	row.task_type = span_of("t");
@@ -56,7 +59,10 @@ begin(const struct conf_handler *h, const char *payload)
 	run.arena = arena_new(1024);
 	run.ended = on_end;
 	ended = false;
-	return exec_start(&run);
+	how = exec_start(&run);
+	if (how == EXEC_ENDED)
+		run_outcome_judge(NULL, &run.end);
+	return how;
 }
 
 static const struct task_failure *
@@ -166,6 +172,9 @@ test_builtin(void)
 	ok(run.end.unknown_class, "a class that nobody knows");
 	(void)begin(&fail, "{\"error_class\": \"CRASH\"}");
 	ok(run.end.unknown_class, "a handler cannot report a crash");
+	(void)begin(&fail, "{\"error_code\": \"odd one\"}");
+	ok(run.end.unknown_code, "a code that nobody knows, and no class");
+	is_str(failure()->code, "ODD_ONE", "it stays the code");
 	(void)begin(&fail, "{\"retry_after\": 1e300}");
 	is_int(run.end.retry_after, 7 * 86400 * CLOCK_SECOND, "retry_after is bounded");
 	is_int(run.end.snooze, -1, "nobody put it off");

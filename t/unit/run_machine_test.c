@@ -149,7 +149,7 @@ test_ends(void)
 
 	begin();
 	echo = fake_submit("echo", "{\"a\": 1}");
-	fail = fake_submit("fail", "{\"message\": \"no\", \"error_code\": \"NO\"}");
+	fail = fake_submit("fail", "{\"message\": \"no\", \"error_class\": \"TRANSIENT\", \"error_code\": \"NO\"}");
 	unknown = fake_submit("x", "{}");
 	last = fake_submit("fail", "{}");
 	last->attempts = 2;

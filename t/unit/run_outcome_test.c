@@ -51,9 +51,13 @@ static const struct row table[] = {
 	    NULL, 2 * S, true, false },
 	{ "persistent is slower", EXEC_FAILURE, TASK_PERSISTENT, "DOWN", -1, false, 0, 0, 3, STORE_RETRY, NULL, 10 * S,
 	    true, false },
-	{ "auth is not charged", EXEC_FAILURE, TASK_AUTH, "EX_NOPERM", -1, false, 0, 0, 3, STORE_RETRY, NULL, 60 * S,
+	{ "asked for more than it may", EXEC_FAILURE, TASK_RATE_LIMITED, "LIMIT", 7 * 86400 * S, false, 0, 0, 3,
+	    STORE_RETRY, NULL, 86400 * S, true, false },
+	{ "asked for nothing", EXEC_FAILURE, TASK_TRANSIENT, "LIMIT", 0, false, 0, 0, 3, STORE_RETRY, NULL, 0, true,
+	    false },
+	{ "auth is not charged", EXEC_FAILURE, TASK_AUTH, "EX_NOPERM", -1, false, 0, 0, 3, STORE_RETRY, NULL, 2 * S,
 	    false, false },
-	{ "auth does not exhaust", EXEC_FAILURE, TASK_AUTH, "EX_NOPERM", -1, false, 2, 0, 3, STORE_RETRY, NULL, 60 * S,
+	{ "auth does not exhaust", EXEC_FAILURE, TASK_AUTH, "EX_NOPERM", -1, false, 2, 0, 3, STORE_RETRY, NULL, 2 * S,
 	    false, false },
 	{ "non-retryable", EXEC_FAILURE, TASK_NON_RETRYABLE, "EX_DATAERR", -1, false, 0, 0, 3, STORE_BURY, "EX_DATAERR",
 	    0, true, false },
@@ -74,7 +78,7 @@ check(const struct row *r)
 	struct exec_end end = { .ending = r->ending, .failure = &f, .retry_after = r->retry_after, .snooze = -1 };
 	struct run_history h = history(r->attempts, r->crashes, r->max_attempts);
 	struct run_verdict v;
-	bool jittered = r->kind == STORE_RETRY && r->retry_after < 0 && r->class != TASK_AUTH;
+	bool jittered = r->kind == STORE_RETRY && r->retry_after < 0;
 
 	strcpy(f.code, r->code);
 	end.unknown_class = r->unknown_class;
@@ -83,7 +87,41 @@ check(const struct row *r)
 	is_str(v.reason, r->reason, "%s: reason", r->name);
 	is_int(v.charge, r->charge, "%s: charge", r->name);
 	is_int(v.crash, r->crash, "%s: crash", r->name);
+	is_int(v.pause, r->ending == EXEC_FAILURE && r->class == TASK_AUTH, "%s: pause", r->name);
 	is_int(v.delay, jittered ? r->delay / 10 * 12 : r->delay, "%s: delay", r->name);
+}
+
+/* A rule may turn a crash into a failure and back, and makes known what was not. */
+static void
+test_judge(void)
+{
+	static const char *const texts[] = { "signal KILL = TRANSIENT", "exit 137 = CRASH", "code KNOWN = PERSISTENT" };
+	struct buf why = { 0 };
+	struct task_rules *rules = task_rules_new(texts, 3, &why);
+	struct run_history h = history(0, 0, 3);
+	struct task_failure f = { .class = TASK_CRASH, .code = "SIGKILL", .exit = 9 };
+	struct exec_end end = { .ending = EXEC_CRASH, .failure = &f, .retry_after = -1, .snooze = -1 };
+
+	run_outcome_judge(rules, &end);
+	is_int(end.ending, EXEC_FAILURE, "a kill may be a failure");
+	ok(run_outcome_decide(&h, &end, 0).charge, "which is charged");
+	f = (struct task_failure){ .class = TASK_TRANSIENT, .code = "HANDLER_FAILED", .exit = 137 << 8 };
+	run_outcome_judge(rules, &end);
+	is_int(end.ending, EXEC_CRASH, "the exit of a shell whose child was killed may be a crash");
+	ok(run_outcome_decide(&h, &end, 0).crash, "which is counted");
+	f = (struct task_failure){ .class = TASK_TRANSIENT, .code = "NEW", .exit = 1 << 8 };
+	end.said.code = true;
+	run_outcome_judge(rules, &end);
+	is_str(run_outcome_decide(&h, &end, 0).reason, "UNKNOWN_CODE", "a code that no rule knows is dead");
+	f = (struct task_failure){ .class = TASK_TRANSIENT, .code = "KNOWN", .exit = 1 << 8 };
+	run_outcome_judge(rules, &end);
+	is_str(run_outcome_decide(&h, &end, 0).reason, NULL, "one that a rule knows is not");
+	is_int(run_outcome_decide(&h, &end, 0).delay, 11 * S, "and as slow as its class");
+	end = (struct exec_end){ .ending = EXEC_SUCCESS, .retry_after = -1, .snooze = -1 };
+	run_outcome_judge(rules, &end);
+	is_int(end.ending, EXEC_SUCCESS, "no rule judges a success");
+	task_rules_free(&rules);
+	buf_free(&why);
 }
 
 int
@@ -97,5 +135,6 @@ main(void)
 		check(&table[i]);
 	h.run = TASK_RUN_MAX - 1;
 	is_str(run_outcome_decide(&h, &end, 0).reason, "RETRY_EXHAUSTED", "what is never charged ends some day too");
+	test_judge();
 	return done();
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "conf/conf_int.h"
 #include "sys/sys.h"
 
@@ -185,6 +186,16 @@ check_redis(const struct check *k)
 }
 
 static void
+check_limits(const struct check *k)
+{
+	if (k->conf->limits.burst > 0 && k->conf->limits.rate == 0)
+		complain(k, CONF_SECTION_limits, NULL, "burst", "means nothing without a rate, expected one beside it");
+	if (k->conf->http.wait_max > 0 && k->conf->http.wait_max < CLOCK_SECOND)
+		complain(k, CONF_SECTION_http, NULL, "wait_max",
+		    "less than a second, which nobody can ask for, expected 0 or at least 1s");
+}
+
+static void
 check_environment(const struct check *k, const struct conf_handler *h)
 {
 	for (int i = 0; i < h->environment.n; i++) {
@@ -275,6 +286,7 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 	check_listen(&k);
 	check_conninfo(&k);
 	check_redis(&k);
+	check_limits(&k);
 }
 
 void

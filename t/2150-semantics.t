@@ -272,6 +272,21 @@ for my $row (['59s', 1], ['60s', 0], ['31d', 0], ['32d', 1]) {
 	is($status != 0 ? 1 : 0, $row->[1], "life: $row->[0] is " . ($row->[1] ? 'refused' : 'accepted'));
 }
 
+# --- what the database itself refuses ---------------------------------------------------------------------------------------------------
+
+{
+	$pg->psql('alter table taskq.task add constraint test_refuses check (octet_length(payload) <> 31)');
+	my ($key, $bad, $before) = (key(), '{"task_type":"echo","payload":"' . 'x' x 29 . '"}', stored());
+	my $r = submit('a', $key, $bad);
+	is(words($r), '500 unstorable, outcome none', 'refused by the database: said once, and not to be repeated');
+	ok(!$r->json->{retryable}, 'refused by the database: nothing to try again');
+	my $bulk = post('a', '/v1/tasks/batch', "[$bad,$echo]" =~ s/\{"task_type"/{"idempotency_key":"$key-i","task_type"/r =~ s/,\{"task_type"/,{"idempotency_key":"$key-j","task_type"/r);
+	is(join(' ', map { $_->{verdict} } @{ $bulk->json->{items} }), 'unstorable accepted', 'refused by the database: its neighbour is not');
+	is(stored(), $before + 1, 'refused by the database: one stored');
+	$pg->psql('alter table taskq.task drop constraint test_refuses');
+	is(words(submit('a', $key, $bad)), 'first', 'refused by the database: the key was left free');
+}
+
 # --- each problem has its page --------------------------------------------------------------------------------------------------------
 
 for my $r (submit('a', '""', $echo), submit('a', key(), '{}'), $a->get('/v1/tasks/nothing'), post('a', '/v1/tasks', $echo)) {

@@ -3,6 +3,8 @@
 -- $1 name uuid
 -- $2 nbucket int2
 -- $3 id uuid             proposed
+-- $4 patience text       lock_timeout of this transaction
 -- tables: uniq
-insert into taskq.uniq (digest, bucket, id, hold, until) values ($1, $2, $3, 3, '-infinity')
+insert into taskq.uniq (digest, bucket, id, hold, until)
+select $1, $2, $3, 3, '-infinity' where (select set_config('lock_timeout', $4, true)) is not null
 on conflict (digest, bucket) do update set id = excluded.id where false

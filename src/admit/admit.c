@@ -38,6 +38,7 @@ count(const struct task_request *r, enum store_verdict verdict)
 		[STORE_MISMATCH] = S_KEY_MISMATCH,
 		[STORE_BUSY] = S_KEY_BUSY,
 		[STORE_NOT_UNIQUE] = S_UNIQUE_HELD,
+		[STORE_UNSTORABLE] = S_UNSTORABLE,
 	};
 
 	stats_inc(counters[verdict]);
@@ -56,13 +57,14 @@ say(const struct admission *a, const struct store_submitted *s)
 		[STORE_MISMATCH] = "key used with another body",
 		[STORE_BUSY] = "key in flight elsewhere",
 		[STORE_NOT_UNIQUE] = "unique name held by another task",
+		[STORE_UNSTORABLE] = "task refused by the database",
 	};
 	const struct task_request *r = &a->checked.request;
 	const struct id *id = &s->row.id;
 
 	if (log_level() > LOG_LEVEL_DEBUG)
 		return;
-	if (s->verdict == STORE_BUSY)
+	if (s->verdict == STORE_BUSY || s->verdict == STORE_UNSTORABLE)
 		log_debug(words[s->verdict], log_span("request_id", a->request_id));
 	else
 		log_debug(words[s->verdict], log_id("task_id", id), log_span("task_type", r->task_type),
@@ -112,6 +114,7 @@ answer_refused(struct admission *a, const struct store_submitted *s)
 		[STORE_MISMATCH] = ADMIT_CONFLICT,
 		[STORE_BUSY] = ADMIT_BUSY,
 		[STORE_NOT_UNIQUE] = ADMIT_NOT_UNIQUE,
+		[STORE_UNSTORABLE] = ADMIT_UNSTORABLE,
 	};
 	struct admit_answer answer = {
 		.verdict = verdicts[s->verdict],

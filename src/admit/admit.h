@@ -17,6 +17,7 @@ enum admit_verdict {
 	ADMIT_CONFLICT,   /* the key was used with another body */
 	ADMIT_BUSY,       /* the key is in flight elsewhere; try again */
 	ADMIT_NOT_UNIQUE, /* another task holds the unique name; the key is not used */
+	ADMIT_UNSTORABLE, /* the database refuses this very task, and would again */
 	ADMIT_INVALID,    /* problem says what */
 	ADMIT_FULL,       /* the queue is full, and the key was not stored */
 	ADMIT_LATER,      /* the store cannot now; outcome_unknown tells whether something may have happened */

@@ -37,6 +37,9 @@ static const struct words {
 	[ADMIT_NOT_UNIQUE] = { "not_unique", "\"code\":\"not_unique\",\"detail\":\"another task has this unique key; "
 					     "nothing was stored, the same may be sent "
 					     "again when it is let go\",\"retryable\":true" },
+	[ADMIT_UNSTORABLE] = { "unstorable",
+	    "\"code\":\"unstorable\",\"detail\":\"the database refuses this task and would refuse it again; "
+	    "nothing was stored\",\"retryable\":false" },
 	[ADMIT_FULL] = { "full", "\"code\":\"queue_full\",\"detail\":\"the queue is full; nothing was stored, send "
 				 "this again later with the same "
 				 "key\",\"retryable\":true" },

@@ -95,6 +95,13 @@ on_admitted(void *arg, const struct admit_answer *a)
 		.detail = "a request with this key is being answered; send yours again in a moment",
 		.retry_after = 1,
 	};
+	static const struct http_problem unstorable = {
+		.status = 500,
+		.code = "unstorable",
+		.detail = "the database refuses this task and would refuse it again; nothing was stored, the log of "
+			  "the server says why",
+		.outcome = "none",
+	};
 
 	switch (a->verdict) {
 	case ADMIT_ACCEPT:
@@ -106,6 +113,9 @@ on_admitted(void *arg, const struct admit_answer *a)
 		return;
 	case ADMIT_BUSY:
 		http_reply_problem(c->r, &busy);
+		return;
+	case ADMIT_UNSTORABLE:
+		http_reply_problem(c->r, &unstorable);
 		return;
 	case ADMIT_FULL:
 		api_reply_full(c->r, a);

@@ -65,6 +65,7 @@ enum store_verdict {
 	STORE_MISMATCH,
 	STORE_BUSY,       /* key in flight elsewhere, or its unique name */
 	STORE_NOT_UNIQUE, /* another task holds the name: nothing is stored, the key is as it was */
+	STORE_UNSTORABLE, /* the database refuses this very task, and would again: nothing is stored */
 	STORE_UNKNOWN     /* store_known() only: no such key */
 };
 

@@ -16,7 +16,6 @@
 
 #include "store/store_int.h"
 
-#define PATIENCE_MANY (50 * CLOCK_MS)
 #define PATIENCE_HALF (10 * CLOCK_MS)
 #define LOCKS_MOST 5    /* that a batch in doubt meets before it is halved */
 #define TWIN_SLOTS 4096 /* power of two, well above BATCH_ITEMS */
@@ -249,14 +248,14 @@ bind_ranges(struct stmt *t, const struct batch *b)
 	}
 }
 
-static void
-bind_patience(struct stmt *t, const struct batch *b)
+void
+bind_patience(struct stmt *t, const struct store *s, int64_t patience)
 {
-	int64_t most = b->owner->store->o.conf->postgres.lock_timeout;
+	int64_t most = s->o.conf->postgres.lock_timeout;
 	char text[32];
 
-	if (b->patience != 0 && b->patience < most)
-		most = b->patience;
+	if (patience != 0 && patience < most)
+		most = patience;
 	snprintf(text, sizeof(text), "%lld", (long long)(most / CLOCK_MS));
 	stmt_text(t, span_of(text));
 }
@@ -293,7 +292,7 @@ batch_send(struct batch *b)
 	stmt_int8(t, b->owner->store->o.conf->keys.ttl);
 	stmt_int2(t, task_id_bucket(&b->items[0]->id));
 	bind_ranges(t, b);
-	bind_patience(t, b);
+	bind_patience(t, b->owner->store, b->patience);
 	stats_observe(H_BATCH, b->n);
 	request_send(b->owner->pool, r);
 }
@@ -429,6 +428,11 @@ alone(struct batch *b, const struct request *r)
 	struct store_submitted busy = { .status = STORE_OK, .verdict = STORE_BUSY, .why = r->why };
 	struct item *it = b->items[0];
 
+	if (r->status == STORE_REFUSED && r->final) {
+		verdict_unstorable(it, r);
+		batch_free(b);
+		return;
+	}
 	if (r->status != STORE_REFUSED || !store_error_is_lock(r->sqlstate)) {
 		log_warning("postgres refused a task", log_str("sqlstate", r->sqlstate), log_str("error", r->why));
 		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);

@@ -53,3 +53,9 @@ store_error_is_data(const char *sqlstate)
 {
 	return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0;
 }
+
+bool
+store_error_is_final(const char *sqlstate, const char *constraint)
+{
+	return store_error_is_data(sqlstate) && (strncmp(sqlstate, "23514", 5) != 0 || constraint != NULL);
+}

@@ -68,6 +68,8 @@ enum store_action {
 enum store_action store_error_action(const char *sqlstate);
 bool store_error_is_lock(const char *sqlstate); /* 55P03 */
 bool store_error_is_data(const char *sqlstate); /* classes 22 and 23: a row is at fault */
+/* It will be at fault every time; a row without a partition has class 23 too, but no constraint (null), and finds one some day. */
+bool store_error_is_final(const char *sqlstate, const char *constraint);
 
 /* --- requests --------------------------------------------------------------------------------------------------------------- */
 
@@ -98,6 +100,7 @@ struct request {
 	enum store_status status;
 	enum store_action action;
 	char sqlstate[SQLSTATE_LEN];
+	bool final; /* it would be refused every time */
 	char why[256];
 	PGresult *results[REQUEST_STMTS]; /* OK: one for each statement; freed after fn */
 };
@@ -284,6 +287,7 @@ void item_again(struct submitter *u, struct item *it); /* joins a later batch: n
 void item_free(struct item *it);
 void item_wake(struct store *s, const struct item *it); /* it was stored: who runs it is told */
 
+#define PATIENCE_MANY (50 * CLOCK_MS) /* for a lock, where others wait behind */
 #define BATCH_ITEMS 1000
 #define BATCH_BYTES_MAX (4 << 20)
 #define RANGE_WIDTH 100 /* of a usual claim: a ready row is not wider */
@@ -308,6 +312,8 @@ struct batch {
 void batch_free(struct batch *b);
 void batch_fail(struct batch *b, enum store_status status, const char *why); /* answers all and frees */
 struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* with the last deadline of its items */
+/* How long the transaction of the statement waits for a lock: us; 0: lock_timeout. */
+void bind_patience(struct stmt *t, const struct store *s, int64_t patience);
 
 /* store_verdict.c */
 void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
@@ -317,6 +323,7 @@ void verdict_ask(struct batch *b); /* whose are the keys of the items that are l
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
 struct span verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a);
 void verdict_gone(struct submitter *u, struct item *it); /* nothing was stored for it: again, or given up */
+void verdict_unstorable(struct item *it, const struct request *r); /* ends it */
 
 /* --- keys alone: store_known.c ---------------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
  * answer, and UNSURE is.
  *
  * They wait for locks that others hold, so they never take the last connection of several, and share the only one in turns with the
- * batches.  Logs a task that was refused.  Next: store_verdict.c.
+ * batches, waiting for no lock longer than these.  Logs a task that was refused.  Next: store_verdict.c.
  */
 #include <string.h>
 
@@ -110,6 +110,7 @@ unique_send(struct submitter *u, struct item *it)
 	t = request_stmt(r, SQL_UNIQUE_LOCK);
 	bind_name(t, it);
 	stmt_uuid(t, &it->id);
+	bind_patience(t, u->store, u->store->o.submit_connections == 1 ? PATIENCE_MANY : 0);
 	bind_submit(request_stmt(r, SQL_SUBMIT_UNIQUE), it, u->store->o.conf->keys.ttl);
 	t = request_stmt(r, SQL_IDEM_READ);
 	stmt_array(t);
@@ -200,6 +201,10 @@ refused(struct item *it, const struct request *r)
 {
 	struct store_submitted busy = { .status = STORE_OK, .verdict = STORE_BUSY, .why = r->why };
 
+	if (r->status == STORE_REFUSED && r->final) {
+		verdict_unstorable(it, r);
+		return;
+	}
 	if (r->status == STORE_REFUSED && store_error_is_lock(r->sqlstate)) {
 		item_answer(it, &busy);
 	} else {

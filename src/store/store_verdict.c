@@ -2,9 +2,12 @@
  *
  * A task that came back from the statement was stored now.  A key that did not belongs to an earlier submission, or to a first try of mine that
  * committed: a second statement reads it, and the id I proposed tells which.  Fingerprints tell a replay from a mismatch.
- * Those that came with the same key in the same batch are told by the first of them.  Logs nothing.  Next: store_read.c.
+ * Those that came with the same key in the same batch are told by the first of them.  Logs a task that
+ * cannot be stored.  Next: store_read.c.
  */
 #include <string.h>
+
+#include "log/log.h"
 
 #include "store/store_int.h"
 
@@ -115,6 +118,16 @@ verdict_known(struct item *it, const PGresult *res, int row)
 		a.verdict = STORE_ACCEPTED; /* a first try of mine committed and its answer was lost */
 	verdict_twins(it, (const uint8_t *)fp.ptr, &a);
 	item_answer(it, &a);
+	item_free(it);
+}
+
+/* Not stored, and never will be as it is. */
+void
+verdict_unstorable(struct item *it, const struct request *r)
+{
+	log_error("postgres refuses a task", log_str("sqlstate", r->sqlstate), log_str("error", r->why));
+	item_answer_all(
+	    it, &(struct store_submitted){ .status = STORE_OK, .verdict = STORE_UNSTORABLE, .why = r->why });
 	item_free(it);
 }
 

@@ -94,6 +94,7 @@ note_error(struct wire *w, const PGresult *res)
 	if (r->sqlstate[0] != '\0' || state == NULL)
 		return;
 	snprintf(r->sqlstate, sizeof(r->sqlstate), "%s", state);
+	r->final = store_error_is_final(state, PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME));
 	snprintf(r->why, sizeof(r->why), "%s", message != NULL ? message : "error without a message");
 }
 

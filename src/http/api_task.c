@@ -85,23 +85,24 @@ reply_kept(struct api_call *c, const struct admit_answer *a)
 	api_wait_begin(c, seconds, a->body.len, reply_plain);
 }
 
+static const struct http_problem busy = {
+	.status = 409,
+	.code = "key_in_use",
+	.detail = "a request with this key is being answered; send yours again in a moment",
+	.retry_after = 1,
+};
+static const struct http_problem unstorable = {
+	.status = 500,
+	.code = "unstorable",
+	.detail = "the database refuses this task and would refuse it again; nothing was stored, the log of "
+		  "the server says why",
+	.outcome = "none",
+};
+
 static void
 on_admitted(void *arg, const struct admit_answer *a)
 {
 	struct api_call *c = api_call_of(arg);
-	static const struct http_problem busy = {
-		.status = 409,
-		.code = "key_in_use",
-		.detail = "a request with this key is being answered; send yours again in a moment",
-		.retry_after = 1,
-	};
-	static const struct http_problem unstorable = {
-		.status = 500,
-		.code = "unstorable",
-		.detail = "the database refuses this task and would refuse it again; nothing was stored, the log of "
-			  "the server says why",
-		.outcome = "none",
-	};
 
 	switch (a->verdict) {
 	case ADMIT_ACCEPT:

@@ -58,6 +58,37 @@ api_reply_later(struct http_request *r, bool unknown)
 	http_reply_problem(r, &p);
 }
 
+/* --- the body: none, or an object ------------------------------------------------------------------------------------------ */
+
+bool
+api_refuse(struct api_call *c, const char *code, const char *pointer, const char *detail)
+{
+	struct http_problem p = { .status = 400, .code = code, .pointer = pointer, .detail = detail };
+
+	http_reply_problem(c->r, &p);
+	return false;
+}
+
+bool
+api_call_body(struct api_call *c, json_t **body_r)
+{
+	struct span body = http_body(c->r);
+	json_error_t error;
+
+	*body_r = NULL;
+	if (body.len == 0)
+		return true;
+	*body_r = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	if (*body_r == NULL)
+		return api_refuse(c, "invalid_json", "",
+		    arena_printf(http_arena(c->r), "at byte %d: %s", error.position, error.text));
+	if (json_is_object(*body_r))
+		return true;
+	json_decref(*body_r);
+	*body_r = NULL;
+	return api_refuse(c, "invalid_field", "", "expected an object");
+}
+
 /* --- text ------------------------------------------------------------------------------------------------------------------ */
 
 const char *

@@ -2,22 +2,11 @@
  *
  * Both may be sent again: a task that is cancelled already is answered as it is; a retry of one that runs again is refused by its state.
  */
-#include <jansson.h>
-
 #include "http/api_int.h"
 
 #define EXTRA_MAX TASK_ATTEMPTS_MAX
 
-/* --- the body: none, or an object ------------------------------------------------------------------------------------------ */
-
-static bool
-refuse(struct api_call *c, const char *code, const char *pointer, const char *detail)
-{
-	struct http_problem p = { .status = 400, .code = code, .pointer = pointer, .detail = detail };
-
-	http_reply_problem(c->r, &p);
-	return false;
-}
+/* --- the body ---------------------------------------------------------------------------------------------------------------- */
 
 static bool
 take_extra(struct api_call *c, const json_t *value, struct store_retry *how)
@@ -25,7 +14,7 @@ take_extra(struct api_call *c, const json_t *value, struct store_retry *how)
 	json_int_t n = json_integer_value(value);
 
 	if (!json_is_integer(value) || n < 0 || n > EXTRA_MAX)
-		return refuse(c, "invalid_field", "/extra_attempts", "expected an integer from 0 to 100");
+		return api_refuse(c, "invalid_field", "/extra_attempts", "expected an integer from 0 to 100");
 	how->extra_attempts = (int)n;
 	return true;
 }
@@ -34,7 +23,7 @@ static bool
 take_reset(struct api_call *c, const json_t *value, struct store_retry *how)
 {
 	if (!json_is_boolean(value))
-		return refuse(c, "invalid_field", "/reset_attempts", "expected true or false");
+		return api_refuse(c, "invalid_field", "/reset_attempts", "expected true or false");
 	how->reset_attempts = json_is_true(value);
 	return true;
 }
@@ -57,7 +46,7 @@ take_members(struct api_call *c, json_t *body, struct store_retry *how)
 			if (!take_reset(c, value, how))
 				return false;
 		} else {
-			return refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
+			return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
 			    how != NULL ? "expected only extra_attempts, reset_attempts" : "expected no members");
 		}
 	}
@@ -68,22 +57,13 @@ take_members(struct api_call *c, json_t *body, struct store_retry *how)
 static bool
 read_body(struct api_call *c, struct store_retry *how)
 {
-	struct span body = http_body(c->r);
-	json_error_t error;
-	json_t *json;
+	json_t *body;
 	bool good;
 
-	if (body.len == 0)
-		return true;
-	json = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
-	if (json == NULL)
-		return refuse(c, "invalid_json", "",
-		    arena_printf(http_arena(c->r), "at byte %d: %s", error.position, error.text));
-	if (json_is_object(json))
-		good = take_members(c, json, how);
-	else
-		good = refuse(c, "invalid_field", "", "expected an object");
-	json_decref(json);
+	if (!api_call_body(c, &body))
+		return false;
+	good = body == NULL || take_members(c, body, how);
+	json_decref(body);
 	return good;
 }
 

@@ -6,6 +6,8 @@
 #ifndef HTTP_API_INT_H
 #define HTTP_API_INT_H
 
+#include <jansson.h>
+
 #include "admit/admit.h"
 #include "http/http.h"
 
@@ -59,6 +61,9 @@ bool api_call_id(struct api_call *c) MUSTCHECK;    /* reads {id}; false: answere
 void api_reply_task(struct api_call *c, const struct task_row *row);
 /* 503: the store could not; `unknown` when it may have done what was asked. */
 void api_reply_later(struct http_request *r, bool unknown);
+bool api_refuse(struct api_call *c, const char *code, const char *pointer, const char *detail); /* 400; false */
+/* The body, which may be missing (null), else must be an object; the caller drops it.  False: answered. */
+bool api_call_body(struct api_call *c, json_t **body_r) MUSTCHECK;
 /* A time as text in the request's arena. */
 const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;

@@ -43,6 +43,7 @@ run_turn(void *arg)
 	if (r->env.launch != NULL)
 		launch_hello(r->env.launch, store_worker_inc(r->o.store));
 	run_claim_listen(r);
+	run_pause_give_back(r);
 	run_task_fill(r);
 	run_lease_queue(r);
 	run_step_send(r);

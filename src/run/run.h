@@ -12,6 +12,7 @@
  * run.c        the life of the machine and its turn       run_task.c     one task: start, limits of time, end
  * run_step.c   outcomes, give-backs and claims as a step  run_lease.c    leases, give-backs, heartbeat, loss of identity
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
+ * run_pause.c  what is not started now
  * exec.h       the kinds of work
  */
 #ifndef RUN_RUN_H

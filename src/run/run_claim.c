@@ -73,6 +73,7 @@ listen_to_strangers(struct run *r)
 		strange = strange || (count != r->lanes.heard[i] && !r->lanes.known[i]);
 		r->lanes.heard[i] = count;
 	}
+	strange = strange || run_pause_must_look(r);
 	if (strange && r->lanes.looking)
 		r->lanes.look_due = true; /* the look under way may have come too early to see it */
 	else if (strange)
@@ -193,6 +194,7 @@ look_answered(void *arg, enum store_status status, const struct store_lane *in, 
 		return;
 	if (status == STORE_OK)
 		lanes_replace(r, in, n);
+	run_pause_looked(r);
 	if (status != STORE_OK || any_hot(r))
 		pause = r->conf->work.poll;
 	r->lanes.pause = pause * LOOK_GROWTH < idle_pause(r) ? pause * LOOK_GROWTH : idle_pause(r);
@@ -208,6 +210,7 @@ look(struct run *r)
 	r->lanes.looking = true;
 	r->lanes.look_due = false;
 	r->lanes.looked_at = clock_now();
+	run_pause_look(r);
 	store_lanes(r->o.store, look_answered, r);
 }
 
@@ -294,7 +297,7 @@ run_claim_choose(struct run *r, int *claim_r)
 
 	*claim_r = 0;
 	r->lanes.nasked = 0;
-	if (room == 0 || (group = choose_group(r)) < 0)
+	if (room == 0 || run_pause_unseen(r) || (group = choose_group(r)) < 0)
 		return 0;
 	for (int i = 0; i < r->lanes.n; i++)
 		if (lane_is_open(r, &r->lanes.all[i]) && lane_group(r, &r->lanes.all[i]) == group)
@@ -378,7 +381,7 @@ run_claim_rest(struct run *r)
 {
 	bool hungry = !r->step.flying && run_room(r) > 0;
 
-	if (run_room(r) > 0 && r->lanes.look_due)
+	if ((run_room(r) > 0 || run_pause_unseen(r)) && r->lanes.look_due)
 		look(r);
 	if (r->o.wake == NULL || r->phase != RUN_WORKING)
 		return;
@@ -388,8 +391,16 @@ run_claim_rest(struct run *r)
 	/* A bell between the last listening and now rang for nobody: listen once more. */
 	listen_to_strangers(r);
 	run_claim_listen(r);
-	if (choose_group(r) >= 0)
+	if (!run_pause_unseen(r) && choose_group(r) >= 0)
 		run_turn_soon(r);
+}
+
+bool
+run_claim_paused(struct run *r, int32_t lane)
+{
+	const struct run_lane *l = lane_find(r, lane);
+
+	return l != NULL && l->paused;
 }
 
 void

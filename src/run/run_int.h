@@ -74,6 +74,8 @@ struct run_lanes {
 	int64_t looked_at;
 	bool looking;
 	bool look_due;     /* put off while there is no room */
+	uint32_t pauses, pauses_asked; /* changes of pauses that the lanes know of, and those that the look under way will */
+	int npaused;
 	int32_t asked[64]; /* of the claim under way */
 	int nasked;
 	int64_t *served; /* by group, when last asked: 0 is everything without a limit, h + 1 the handler h */
@@ -167,5 +169,13 @@ void run_claim_listen(struct run *r);              /* hears the bells of known l
 int run_claim_choose(struct run *r, int *claim_r); /* fills lanes.asked; 0: nothing to ask for */
 void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */
+bool run_claim_paused(struct run *r, int32_t lane);
+
+/* run_pause.c */
+bool run_pause_unseen(const struct run *r); /* they changed, and no look knows of it yet: start nothing */
+bool run_pause_must_look(const struct run *r); /* nor will the one under way */
+void run_pause_look(struct run *r);            /* a look begins, */
+void run_pause_looked(struct run *r);       /* and ended */
+void run_pause_give_back(struct run *r);    /* what has not started of what is paused */
 
 #endif

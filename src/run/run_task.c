@@ -259,7 +259,7 @@ run_task_fill(struct run *r)
 {
 	struct list *pos, *next;
 
-	if (r->phase != RUN_WORKING)
+	if (r->phase != RUN_WORKING || run_pause_unseen(r))
 		return;
 	LIST_FOREACH_SAFE (pos, next, &r->tasks[RUN_QUEUED]) {
 		if (r->count[RUN_RUNNING] >= r->conf->work.slots)

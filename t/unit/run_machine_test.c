@@ -322,6 +322,32 @@ test_queue_goes_back(void)
 	end();
 }
 
+static bool
+none_leased(void)
+{
+	return fake_count(FAKE_LEASED) == 0;
+}
+
+static void
+test_pause(void)
+{
+	begin();
+	for (int i = 0; i < 40; i++)
+		fake_submit("noop", "{}");
+	for (int i = 0; i < 20; i++)
+		fake_submit("nap", "{\"seconds\": 0.1}");
+	until(prefetched, "slow tasks wait beside those that run");
+	fake.lane_paused[fake_lane("nap")] = true;
+	wake_pauses_changed(wake);
+	until(none_leased, "paused: what has not started is given back");
+	ok(fake_count(FAKE_SUCCEEDED) <= 44, "only what ran has ended: %d", fake_count(FAKE_SUCCEEDED));
+	is_int(fake.started_givebacks, 0, "nothing that ran was stopped");
+	fake.lane_paused[fake_lane("nap")] = false;
+	wake_pauses_changed(wake);
+	until(all_ended, "resumed, the rest runs");
+	end();
+}
+
 static void
 test_cancel(void)
 {
@@ -505,6 +531,7 @@ main(void)
 	test_bell();
 	test_timeout();
 	test_queue_goes_back();
+	test_pause();
 	test_cancel();
 	test_lost();
 	test_stale();

@@ -1,0 +1,198 @@
+/* api_pause.c - a queue, a task type or a handler is paused, and resumed.
+ *
+ * Both may be sent again: the answer is how it stands, and `changed` tells whether this request made it so.  A name need not be known yet: a
+ * queue can be paused before its first task; but a handler must be one of this configuration, for a misspelled one would seem to be
+ * paused.  Next: store/store_pause.c.
+ */
+#include "http/api_int.h"
+
+#define WHY_MAX 500
+#define BY_MAX 100
+
+struct pausing {
+	struct api_call *c;
+	struct store_pause p;
+};
+
+/* --- the answer ------------------------------------------------------------------------------------------------------------ */
+
+static void
+put_text(struct buf *b, const char *before, struct span s)
+{
+	buf_puts(b, before);
+	if (s.len == 0)
+		buf_puts(b, "null");
+	else
+		buf_json_string(b, s);
+}
+
+static void
+reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
+{
+	struct http_request *r = g->c->r;
+	struct buf b = { 0 };
+
+	put_text(&b, "{\"what\":", span_of(store_paused_word(g->p.what)));
+	put_text(&b, ",\"name\":", g->p.name);
+	buf_printf(&b, ",\"paused\":%s,\"changed\":%s", paused ? "true" : "false", changed ? "true" : "false");
+	put_text(&b, ",\"why\":", p != NULL ? p->why : SPAN(""));
+	put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
+	put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
+	buf_putc(&b, '}');
+	http_reply_header(r, "Cache-Control", SPAN("no-store"));
+	http_reply(r, 200, "application/json", buf_span(&b));
+	buf_free(&b);
+}
+
+static void
+answer(struct pausing *g, enum store_status status, bool pauses, bool changed, const struct store_pause *p)
+{
+	if (status != STORE_OK)
+		api_reply_later(g->c->r, status == STORE_UNSURE);
+	else
+		reply(g, pauses && p != NULL, changed, p);
+}
+
+static void
+on_paused(void *arg, enum store_status status, bool changed, const struct store_pause *p)
+{
+	answer(arg, status, true, changed, p);
+}
+
+static void
+on_resumed(void *arg, enum store_status status, bool changed, const struct store_pause *p)
+{
+	answer(arg, status, false, changed, p);
+}
+
+/* --- the question ---------------------------------------------------------------------------------------------------------- */
+
+static bool
+take_text(struct api_call *c, const char *name, const json_t *value, size_t max, struct span *text_r)
+{
+	const char *text = json_string_value(value);
+	struct span s;
+
+	if (text == NULL || (s = span_of(text)).len > max)
+		return api_refuse(c, "invalid_field", arena_printf(http_arena(c->r), "/%s", name),
+		    arena_printf(http_arena(c->r), "expected a string of at most %zu bytes", max));
+	*text_r = arena_span(http_arena(c->r), s);
+	return true;
+}
+
+static bool
+take_members(struct pausing *g, json_t *body)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(body, name, value)
+	{
+		struct span s = span_of(name);
+
+		if (span_is(s, "why")) {
+			if (!take_text(g->c, name, value, WHY_MAX, &g->p.why))
+				return false;
+		} else if (span_is(s, "by")) {
+			if (!take_text(g->c, name, value, BY_MAX, &g->p.by))
+				return false;
+		} else {
+			return api_refuse(g->c, "unknown_field", arena_printf(http_arena(g->c->r), "/%.200s", name),
+			    "expected only why, by");
+		}
+	}
+	return true;
+}
+
+static bool
+take_name(struct pausing *g)
+{
+	g->p.name = http_param(g->c->r, "name");
+	if (g->p.name.len <= TASK_TYPE_MAX)
+		return true;
+	return api_refuse(g->c, "invalid_parameter", NULL, "expected a name of 1 to 64 bytes in the path");
+}
+
+static bool
+take_body(struct pausing *g)
+{
+	json_t *body;
+	bool good;
+
+	if (!api_call_body(g->c, &body))
+		return false;
+	good = body == NULL || take_members(g, body);
+	json_decref(body);
+	return good;
+}
+
+/* Null: answered. */
+static struct pausing *
+begin(void *app, struct http_request *r, enum store_paused what)
+{
+	struct pausing *g = arena_alloc(http_arena(r), sizeof(*g));
+
+	*g = (struct pausing){ .c = api_call_new(app, r), .p = { .what = what } };
+	return take_name(g) && take_body(g) ? g : NULL;
+}
+
+static void
+begin_pause(void *app, struct http_request *r, enum store_paused what)
+{
+	struct pausing *g = begin(app, r, what);
+	struct http_problem p = { .status = 404,
+		.code = "not_found",
+		.detail = "no handler of this name is configured here; types without one are paused by /v1/types" };
+
+	if (g == NULL)
+		return;
+	if (what == STORE_PAUSED_HANDLER && conf_handler_find(g->c->api->conf, g->p.name) == NULL)
+		http_reply_problem(r, &p);
+	else
+		store_pause(g->c->api->store, &g->p, on_paused, g);
+}
+
+static void
+begin_resume(void *app, struct http_request *r, enum store_paused what)
+{
+	struct pausing *g = begin(app, r, what);
+
+	if (g != NULL)
+		store_resume(g->c->api->store, what, g->p.name, on_resumed, g);
+}
+
+void
+api_queue_pause(void *app, struct http_request *r)
+{
+	begin_pause(app, r, STORE_PAUSED_QUEUE);
+}
+
+void
+api_queue_resume(void *app, struct http_request *r)
+{
+	begin_resume(app, r, STORE_PAUSED_QUEUE);
+}
+
+void
+api_type_pause(void *app, struct http_request *r)
+{
+	begin_pause(app, r, STORE_PAUSED_TYPE);
+}
+
+void
+api_type_resume(void *app, struct http_request *r)
+{
+	begin_resume(app, r, STORE_PAUSED_TYPE);
+}
+
+void
+api_handler_pause(void *app, struct http_request *r)
+{
+	begin_pause(app, r, STORE_PAUSED_HANDLER);
+}
+
+void
+api_handler_resume(void *app, struct http_request *r)
+{
+	begin_resume(app, r, STORE_PAUSED_HANDLER);
+}

@@ -23,7 +23,7 @@ my $begin = now();
 $t->kill9('supervisor');
 wait_for(sub { $t->gone($tree) }, 15, 'every process to be gone');
 my $gone = now() - $begin;
-cmp_ok($gone, '<', 1 + 0.2 + 3, sprintf 'all are gone %.3f s after kill -9 of the supervisor', $gone);
+cmp_ok($gone, '<', 1 + 0.2 + 14, sprintf 'all are gone %.3f s after kill -9 of the supervisor', $gone);
 
 # The next start meets the pid file, the sockets and the leases of the dead one.
 $t->configure($config =~ s/sleep 2; wait; //r =~ s/sleep 1000 & //r);

@@ -76,9 +76,13 @@ subtest 'signs of life' => sub {
 	$t->launch(ready => 0, env => { %env });
 	hear($m, qr/^READY=1$/m);
 	hear($m, qr/^WATCHDOG=1$/m);
-	my $begin = now();
-	hear($m, qr/^WATCHDOG=1$/m) for 1 .. 3;
-	my $taken = (now() - $begin) / 3;
+	my $taken;
+	for (1 .. 5) { # unless the machine stood still
+		my $begin = now();
+		hear($m, qr/^WATCHDOG=1$/m) for 1 .. 3;
+		$taken = (now() - $begin) / 3;
+		last if $taken < 1;
+	}
 	cmp_ok($taken, '<', 1, 'come in time');
 	cmp_ok($taken, '>', 0.3, 'and not without pause');
 	$t->signal('TERM');

@@ -117,7 +117,7 @@ test_classes(void)
 static void
 test_backoff(void)
 {
-	static const struct task_backoff b = { 2000000, 3, 120000000, 0.10, 0.30, 1 };
+	static const struct task_backoff b = { 2000000, 3, 120000000, 0.10, 0.30, 1, 0 };
 	static const struct {
 		int attempts;
 		double dice;
@@ -133,7 +133,7 @@ test_backoff(void)
 		{ 6, 0.5, 144000000 },
 		{ 2000000000, 0, 132000000 },
 	};
-	struct task_backoff flat = { 1000000, 1, 5000000, 0, 0, 1 };
+	struct task_backoff flat = { 1000000, 1, 5000000, 0, 0, 1, 0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int64_t d = task_backoff_delay(&b, rows[i].attempts, rows[i].dice);
@@ -144,7 +144,7 @@ test_backoff(void)
 	is_int(task_backoff_delay(&flat, 2000000000, 0.9), 1000000, "factor 1 without jitter stays");
 	flat.base = 0;
 	is_int(task_backoff_delay(&flat, 3, 0), 0, "base 0 is at once");
-	flat = (struct task_backoff){ 9000000, 2, 5000000, 0, 0, 1 };
+	flat = (struct task_backoff){ 9000000, 2, 5000000, 0, 0, 1, 0 };
 	is_int(task_backoff_delay(&flat, 1, 0), 5000000, "a base over the cap is capped");
 }
 

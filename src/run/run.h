@@ -13,6 +13,7 @@
  * run_step.c   outcomes, give-backs and claims as a step  run_lease.c    leases, give-backs, heartbeat, loss of identity
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
  * run_pause.c  what is not started now
+ * run_auth.c   a handler that is not let in is paused
  * exec.h       the kinds of work
  */
 #ifndef RUN_RUN_H

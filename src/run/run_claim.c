@@ -241,6 +241,8 @@ lane_is_open(const struct run *r, const struct run_lane *lane)
 		return false;
 	if (lane->handler < 0)
 		return true;
+	if (r->handlers[lane->handler].barred)
+		return false;
 	if (r->handlers[lane->handler].limit > 0 && r->handlers[lane->handler].busy >= r->handlers[lane->handler].limit)
 		return false;
 	kind = exec_kind_of(&r->conf->handlers[lane->handler]);

@@ -97,6 +97,7 @@ struct run_step {
 struct run_handler {
 	int busy;  /* tasks of it queued and running */
 	int limit; /* 0: none of its own */
+	bool barred; /* it was not let in, and its pause is being written: nothing of it is started */
 };
 
 enum run_phase { RUN_WORKING, RUN_DRAINING, RUN_STOPPING, RUN_DRAINED };
@@ -140,6 +141,9 @@ void run_task_move(struct run_task *t, enum run_task_state to);
 void run_task_leave(struct run_task *t); /* out of the machine; its lease hears of it */
 void run_task_drop(struct run_task *t);  /* the same for a running one at the end of the process */
 struct run_task *run_task_find(struct run *r, enum run_task_state state, const struct id *id);
+
+/* run_auth.c */
+void run_auth_failed(struct run_task *t); /* pauses its handler for all */
 
 /* run_lease.c */
 struct run_lease *run_lease_take(struct run *r, const struct store_lease *lease);

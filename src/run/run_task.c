@@ -115,6 +115,9 @@ task_over(struct run_task *t)
 {
 	struct run *r = t->run;
 
+	if (t->stop == RUN_STOP_TIMEOUT)
+		task_timed_out(t);
+	run_outcome_judge(conf_handler_rules(r->conf, t->exec.handler), &t->exec.end);
 	loop_timer_free(&t->timer);
 	t->ended_at = clock_now();
 	run_pace(r, t->ended_at);
@@ -134,13 +137,12 @@ task_over(struct run_task *t)
 		run_task_leave(t);
 		return;
 	case RUN_STOP_TIMEOUT:
-		task_timed_out(t);
-		break;
 	case RUN_STOP_NONE:
 		break;
 	}
-	run_outcome_judge(conf_handler_rules(r->conf, t->exec.handler), &t->exec.end);
 	t->verdict = run_outcome_decide(&t->history, &t->exec.end, run_dice(r));
+	if (t->verdict.pause)
+		run_auth_failed(t);
 	run_task_move(t, RUN_ENDED);
 }
 
@@ -239,6 +241,8 @@ task_start(struct run_task *t)
 {
 	enum exec_begin begin;
 
+	if (t->run->handlers[t->handler].barred)
+		return false;
 	task_prepare(t);
 	begin = exec_start(&t->exec);
 	if (begin == EXEC_LATER)

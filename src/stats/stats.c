@@ -233,6 +233,13 @@ series_good(int series)
 }
 
 void
+stats_not_let_in(int series)
+{
+	if (series_good(series))
+		bump(&slot->cells.NOT_LET_IN[series], 1);
+}
+
+void
 stats_submitted(int series, int64_t n)
 {
 	if (series_good(series))

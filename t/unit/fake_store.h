@@ -39,6 +39,12 @@ struct store {
 	bool away;
 	bool lost;   /* tell the next step or beat */
 	bool refuse; /* the next outcomes are stale */
+	struct {
+		store_pause_fn *fn; /* asked and not answered yet; by fake_pause_answer() */
+		void *arg;
+		char name[65], why[128], by[16];
+		int asked;
+	} pause;
 	/* the question under way */
 	store_step_fn *step_fn;
 	void *step_arg;
@@ -360,6 +366,38 @@ const char *
 store_not_ready(const struct store *s)
 {
 	return s->away ? "away" : NULL;
+}
+
+static inline void
+fake_keep(char *to, size_t size, struct span s)
+{
+	snprintf(to, size, "%.*s", (int)s.len, s.ptr);
+}
+
+void
+store_pause(struct store *s, const struct store_pause *p, store_pause_fn *fn, void *arg)
+{
+	ASSERT(s->pause.fn == NULL);
+	s->pause.fn = fn;
+	s->pause.arg = arg;
+	s->pause.asked++;
+	fake_keep(s->pause.name, sizeof(s->pause.name), p->name);
+	fake_keep(s->pause.why, sizeof(s->pause.why), p->why);
+	fake_keep(s->pause.by, sizeof(s->pause.by), p->by);
+}
+
+/* The rows are as they would be: the lane of that name is paused. */
+static inline void
+fake_pause_answer(enum store_status status)
+{
+	struct store_pause p = { .what = STORE_PAUSED_HANDLER, .name = span_of(fake.pause.name) };
+	store_pause_fn *fn = fake.pause.fn;
+
+	ASSERT(fn != NULL);
+	fake.pause.fn = NULL;
+	if (status == STORE_OK)
+		fake.lane_paused[fake_lane(fake.pause.name)] = true;
+	fn(fake.pause.arg, status, status == STORE_OK, status == STORE_OK ? &p : NULL);
 }
 
 #endif

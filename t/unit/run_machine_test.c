@@ -65,6 +65,12 @@ is_drained(void)
 }
 
 static bool
+noop_ended(void)
+{
+	return fake_count(FAKE_SUCCEEDED) > 0;
+}
+
+static bool
 given_back(void)
 {
 	return fake.givebacks > 0;
@@ -323,6 +329,12 @@ test_queue_goes_back(void)
 }
 
 static bool
+pause_asked(void)
+{
+	return fake.pause.fn != NULL;
+}
+
+static bool
 none_leased(void)
 {
 	return fake_count(FAKE_LEASED) == 0;
@@ -345,6 +357,35 @@ test_pause(void)
 	fake.lane_paused[fake_lane("nap")] = false;
 	wake_pauses_changed(wake);
 	until(all_ended, "resumed, the rest runs");
+	end();
+}
+
+static void
+test_auth(void)
+{
+	begin();
+	for (int i = 0; i < 4; i++)
+		fake_submit("fail", "{\"error_class\": \"AUTH\", \"error_code\": \"DENIED\", \"message\": \"no\"}");
+	until(pause_asked, "who is not let in is paused");
+	is_str(fake.pause.name, "fail", "the handler");
+	is_str(fake.pause.why, "DENIED: no", "its words");
+	is_str(fake.pause.by, "taskq", "by us");
+	until(none_leased, "what was claimed beside it goes back");
+	is_int(fake_count(FAKE_WAITING), 1, "one has run");
+	is_int(fake.tasks[0].attempts, 0, "without an attempt");
+	ok(fake.tasks[0].delay >= 2 * CLOCK_SECOND && fake.tasks[0].delay < 3 * CLOCK_SECOND, "it comes back soon");
+	fake_pause_answer(STORE_OK);
+	wake_pauses_changed(wake);
+	fake_submit("noop", "{}");
+	until(noop_ended, "others run");
+	is_int(fake_count(FAKE_WAITING), 1, "of its own nothing does");
+	fake.lane_paused[fake_lane("fail")] = false;
+	wake_pauses_changed(wake);
+	until(pause_asked, "resumed, it is not let in again");
+	fake_pause_answer(STORE_FAILED);
+	until(pause_asked, "a pause that could not be written is tried with the next failure");
+	fake_pause_answer(STORE_OK);
+	is_int(fake.pause.asked, 3, "once for each");
 	end();
 }
 
@@ -532,6 +573,7 @@ main(void)
 	test_timeout();
 	test_queue_goes_back();
 	test_pause();
+	test_auth();
 	test_cancel();
 	test_lost();
 	test_stale();

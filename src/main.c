@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "call/call.h"
 #include "conf/conf.h"
 #include "http/http.h"
 #include "log/log.h"
@@ -297,6 +298,8 @@ finish_output(int code)
 int
 main(int argc, char **argv)
 {
+	static const struct conf_call_judges judges = { call_url_wrong, call_secret_wrong, call_header_wrong,
+		call_allow_wrong };
 	struct command cmd = { VERB_RUN, NULL, false, false };
 	struct conf *conf;
 	int code;
@@ -310,6 +313,7 @@ main(int argc, char **argv)
 	if (code >= 0)
 		return finish_output(code);
 	conf_judge_conninfo(store_conninfo_good);
+	conf_judge_calls(&judges);
 	conf_read_schemas(task_schema_new, task_schema_free);
 	conf_read_rules(task_rules_new, task_rules_free);
 	code = find_conf(&cmd);

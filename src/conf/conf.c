@@ -104,6 +104,7 @@ copy_value(const struct conf_option *o, struct conf *fresh, const struct conf *o
 		*(const char **)(void *)to = arena_strdup(arena, *(const char *const *)(const void *)from);
 		break;
 	case CONF_LIST:
+	case CONF_SECRETS:
 		list = *(const struct conf_list *)(const void *)from;
 		list.items = arena_alloc(arena, ((size_t)list.n + 1) * sizeof(*list.items));
 		for (int i = 0; i < list.n; i++)
@@ -131,7 +132,7 @@ conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf
 			continue;
 		copy_value(o, fresh, old);
 		conf_option_label(o, NULL, notes);
-		if (o->type == CONF_SECRET)
+		if (o->type == CONF_SECRET || o->type == CONF_SECRETS)
 			buf_puts(notes, " has changed and needs a restart\n");
 		else
 			buf_printf(

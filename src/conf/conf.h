@@ -4,7 +4,7 @@
  * options are direct members).  Titled sections are arrays: c->handlers[i].title, c->handlers[i].timeout, c->nhandlers.
  *
  * TIME is int64_t us, SIZE int64_t bytes, RATE int64_t thousandths a day (conf_rate_interval() tells the time between two), INT and COUNT int (COUNT: `auto` is resolved to the number of cores), BOOL bool, WORD int
- * (position in its words), TEXT/PATH/SECRET const char * (never null), LIST struct conf_list.
+ * (position in its words), TEXT/PATH/SECRET const char * (never null), LIST/SECRETS struct conf_list.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -17,12 +17,20 @@
 #include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
 
 /* Positions of WORD options: the words of options.def in the same order (scripts/check-options). */
-enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN };
+enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN, CONF_HANDLER_HTTP };
 enum conf_redis_fill { CONF_REDIS_NEW, CONF_REDIS_REPLAYED };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
 
 /* Who can judge postgres.conninfo lives on a higher floor: said once, before the first conf_load(). */
 void conf_judge_conninfo(bool (*good)(const char *conninfo));
+
+/* Who makes calls, too: each takes a text of the configuration and returns null, or what is wrong with it and what was expected.  Unsaid,
+ * as in programs that call nobody, nothing is wrong. */
+typedef const char *conf_judge_fn(const char *text);
+struct conf_call_judges {
+	conf_judge_fn *url, *secret, *header, *allow;
+};
+void conf_judge_calls(const struct conf_call_judges *judges);
 
 /* Who can read a payload schema lives there too: the text of the file handler.schema names, or null and why.  Unsaid, as in programs
  * that run no tasks, the files are not looked at. */

@@ -3,6 +3,7 @@
  * Each check looks at one option or one titled section, so that it can be made as soon as that is said: what a later file replaces
  * is checked too.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -208,12 +209,70 @@ check_environment(const struct check *k, const struct conf_handler *h)
 	}
 }
 
-/* An option that the other kind of handler has; its default may be said, as taskqd --print-config does. */
+/* An option that another kind of handler has; its default may be said, as taskqd --print-config does. */
 static void
 check_foreign(const struct check *k, const struct conf_handler *h, const char *name, const char *kind)
 {
 	if (!conf_value_is_default(conf_option_find(CONF_SECTION_handler, span_of(name)), h))
 		complainf(k, CONF_SECTION_handler, h->title, name, "only for kind = %s, expected without it", kind);
+}
+
+static struct conf_call_judges judges;
+
+void
+conf_judge_calls(const struct conf_call_judges *j)
+{
+	judges = *j;
+}
+
+/* Null: nothing is wrong. */
+static const char *
+judge(conf_judge_fn *fn, const char *text)
+{
+	return fn != NULL ? fn(text) : NULL;
+}
+
+static void
+check_allow(const struct check *k)
+{
+	const struct conf_list *list = &k->conf->call.allow;
+
+	for (int i = 0; i < list->n; i++) {
+		const char *wrong = judge(judges.allow, list->items[i]);
+
+		if (wrong != NULL)
+			complainf(k, CONF_SECTION_call, NULL, "allow", "\"%s\" %s", list->items[i], wrong);
+	}
+}
+
+/* They may be secret, so they are told by number. */
+static void
+check_hidden(const struct check *k, const struct conf_handler *h, const char *name, const struct conf_list *list,
+    conf_judge_fn *fn)
+{
+	for (int i = 0; i < list->n; i++) {
+		const char *wrong = judge(fn, list->items[i]);
+
+		if (wrong != NULL)
+			complainf(k, CONF_SECTION_handler, h->title, name, "number %d %s", i + 1, wrong);
+	}
+}
+
+static void
+check_http(const struct check *k, const struct conf_handler *h)
+{
+	const char *wrong = h->url[0] != '\0' ? judge(judges.url, h->url) : NULL;
+
+	if (h->url[0] == '\0')
+		complain(k, CONF_SECTION_handler, h->title, "url",
+		    "missing, expected one such as \"https://service.example/path\"");
+	if (wrong != NULL)
+		complainf(k, CONF_SECTION_handler, h->title, "url", "\"%s\" %s", h->url, wrong);
+	check_hidden(k, h, "secrets", &h->secrets, judges.secret);
+	check_hidden(k, h, "headers", &h->headers, judges.header);
+	if (h->ca_file[0] != '\0' && access(h->ca_file, R_OK) != 0)
+		complainf(k, CONF_SECTION_handler, h->title, "ca_file",
+		    "could not read \"%s\": %s, expected a file in PEM form", h->ca_file, strerror(errno));
 }
 
 static void
@@ -240,25 +299,8 @@ check_rules(const struct check *k, const struct conf_handler *h)
 }
 
 static void
-check_handler(const struct check *k, const struct conf_handler *h)
+check_exec(const struct check *k, const struct conf_handler *h)
 {
-	static const char *const exec_only[] = { "command", "user", "directory", "environment", "limit_memory",
-		"limit_cpu", "limit_files", "limit_processes", "limit_file_size" };
-
-	if (h->title[0] == '\0' || strlen(h->title) > TITLE_MAX)
-		complainf(k, CONF_SECTION_handler, h->title, "kind",
-		    "a title of %zu bytes, expected a task type of 1 to %d", strlen(h->title), TITLE_MAX);
-	if (h->retry_base > h->retry_cap)
-		complain(
-		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
-	check_schema(k, h);
-	check_rules(k, h);
-	if (h->kind == CONF_HANDLER_BUILTIN) {
-		for (size_t i = 0; i < ARRAY_LEN(exec_only); i++)
-			check_foreign(k, h, exec_only[i], "exec");
-		return;
-	}
-	check_foreign(k, h, "builtin", "builtin");
 	check_handler_user(k, h);
 	check_environment(k, h);
 	if (h->command.n == 0)
@@ -267,6 +309,39 @@ check_handler(const struct check *k, const struct conf_handler *h)
 	else if (h->command.items[0][0] != '/')
 		complainf(k, CONF_SECTION_handler, h->title, "command", "\"%s\" is not an absolute path, expected one",
 		    h->command.items[0]);
+}
+
+/* Options that only one kind has. */
+static const struct {
+	enum conf_handler_kind kind;
+	const char *word;
+	const char *names[10];
+} own[] = {
+	{ CONF_HANDLER_EXEC, "exec",
+	    { "command", "user", "directory", "environment", "limit_memory", "limit_cpu", "limit_files",
+		"limit_processes", "limit_file_size" } },
+	{ CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
+	{ CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
+};
+
+static void
+check_handler(const struct check *k, const struct conf_handler *h)
+{
+	if (h->title[0] == '\0' || strlen(h->title) > TITLE_MAX)
+		complainf(k, CONF_SECTION_handler, h->title, "kind",
+		    "a title of %zu bytes, expected a task type of 1 to %d", strlen(h->title), TITLE_MAX);
+	if (h->retry_base > h->retry_cap)
+		complain(
+		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
+	check_schema(k, h);
+	check_rules(k, h);
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		for (const char *const *name = own[i].names; (int)own[i].kind != h->kind && *name != NULL; name++)
+			check_foreign(k, h, *name, own[i].word);
+	if (h->kind == CONF_HANDLER_EXEC)
+		check_exec(k, h);
+	else if (h->kind == CONF_HANDLER_HTTP)
+		check_http(k, h);
 }
 
 static void
@@ -287,6 +362,7 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 	check_conninfo(&k);
 	check_redis(&k);
 	check_limits(&k);
+	check_allow(&k);
 }
 
 void

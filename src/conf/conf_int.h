@@ -32,7 +32,8 @@ enum conf_type {
 	CONF_TEXT,
 	CONF_PATH,
 	CONF_LIST,
-	CONF_SECRET
+	CONF_SECRET,
+	CONF_SECRETS
 };
 enum conf_when { CONF_RELOAD, CONF_RESTART };
 
@@ -116,7 +117,7 @@ struct conf_said {
 	const struct conf_option *option;
 	enum conf_section_id section;
 	const char *title;  /* null when the section has none */
-	const char *secret; /* "@/path" of a secret that came from a file */
+	const char *secret; /* "\"@/path\"" of a secret that came from a file, as a configuration says it */
 	const struct conf_source *source;
 	int line;
 	bool cut; /* section: a syntax error hides the rest of it */

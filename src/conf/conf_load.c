@@ -124,6 +124,32 @@ append_list(struct conf_list *list, const struct conf_list *before, struct arena
 	list->n += before->n;
 }
 
+/* How --print-config may show a secret: by the files that hold all of it.  Null: not at all. */
+static const char *
+secret_origin(
+    const struct conf_option *o, const struct conf_item *item, const char *const *texts, int n, struct arena *arena)
+{
+	struct buf text = { 0 };
+	const char *kept;
+
+	if ((o->type != CONF_SECRET && o->type != CONF_SECRETS) || item->append || n == 0)
+		return NULL;
+	for (int i = 0; i < n; i++)
+		if (texts[i][0] != '@')
+			return NULL;
+	if (o->type == CONF_SECRETS)
+		buf_puts(&text, "{ ");
+	for (int i = 0; i < n; i++) {
+		buf_puts(&text, i > 0 ? ", " : "");
+		conf_text_quote(texts[i], &text);
+	}
+	if (o->type == CONF_SECRETS)
+		buf_puts(&text, " }");
+	kept = arena_strdup(arena, buf_cstr(&text));
+	buf_free(&text);
+	return kept;
+}
+
 static void
 apply_option(struct loading *l, struct reading *r, const struct conf_item *item)
 {
@@ -139,8 +165,7 @@ apply_option(struct loading *l, struct reading *r, const struct conf_item *item)
 
 	if (item->append)
 		before = *(const struct conf_list *)(const void *)((char *)members + o->offset);
-	if (o->type == CONF_SECRET && n == 1 && texts[0][0] == '@')
-		said.secret = arena_strdup(c->origin->arena, texts[0]);
+	said.secret = secret_origin(o, item, texts, n, c->origin->arena);
 	if (!conf_value_set(o, members, texts, n, c->origin->arena, &why)) {
 		conf_option_label(o, title, &label);
 		conf_problem(&l->problems, r->source, item->line, "%s: %s", buf_cstr(&label), buf_cstr(&why));

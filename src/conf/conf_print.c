@@ -15,13 +15,14 @@ print_option(const struct conf *c, const struct conf_option *o, const void *memb
 
 	if (said != NULL)
 		buf_printf(out, "%s# %s:%d\n", indent, said->source->name, said->line);
-	if (o->type == CONF_SECRET && said != NULL && said->secret == NULL && !conf_value_is_default(o, members)) {
+	if ((o->type == CONF_SECRET || o->type == CONF_SECRETS) && said != NULL && said->secret == NULL &&
+	    !conf_value_is_default(o, members)) {
 		buf_printf(out, "%s# %s is a secret\n", indent, o->name);
 		return;
 	}
 	buf_printf(out, "%s%s = ", indent, o->name);
 	if (said != NULL && said->secret != NULL)
-		conf_text_quote(said->secret, out);
+		buf_puts(out, said->secret);
 	else
 		conf_value_print(o, members, out);
 	buf_putc(out, '\n');

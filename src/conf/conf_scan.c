@@ -172,7 +172,7 @@ walk_option(struct walk *w, enum conf_section_id section, int number)
 		unknown_option(w, section, name.raw, name.line);
 		return true;
 	}
-	if (plus && o->type != CONF_LIST) {
+	if (plus && o->type != CONF_LIST && o->type != CONF_SECRETS) {
 		conf_problem(
 		    w->lex.problems, w->lex.source, name.line, "\"%s\" is not a list, expected \"=\"", o->name);
 		return true;

@@ -24,6 +24,7 @@ struct conf_list {
 #define CONF_C_PATH const char *
 #define CONF_C_SECRET const char *
 #define CONF_C_LIST struct conf_list
+#define CONF_C_SECRETS struct conf_list
 
 struct conf_origin; /* where the values were said; private to the room */
 

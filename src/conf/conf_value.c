@@ -254,38 +254,55 @@ set_word(const struct conf_option *o, int *where, const char *text, struct buf *
 	return false;
 }
 
+/* What a SECRET means: itself, or what is in the file it names.  Null: `why` says what is wrong with the file. */
+static const char *
+secret_text(const char *text, struct arena *arena, struct buf *why)
+{
+	const char *kept;
+	char *secret;
+
+	if (text[0] != '@')
+		return arena_strdup(arena, text);
+	if (text[1] != '/') {
+		buf_printf(why, "\"%s\" is not an absolute path, expected \"@/path\" of a file", text);
+		return NULL;
+	}
+	secret = conf_file_secret(text + 1, why);
+	if (secret == NULL)
+		return NULL;
+	kept = arena_strdup(arena, secret);
+	mem_free(&secret);
+	return kept;
+}
+
 static bool
 set_text(const struct conf_option *o, const char **where, const char *text, struct arena *arena, struct buf *why)
 {
-	char *secret;
+	const char *kept;
 
 	if (o->type == CONF_PATH && text[0] != '/' && (text[0] != '\0' || o->value[0] != '\0')) {
 		buf_printf(why, "\"%s\" is not an absolute path, expected one that begins with \"/\"", text);
 		return false;
 	}
-	if (o->type == CONF_SECRET && text[0] == '@') {
-		if (text[1] != '/') {
-			buf_printf(why, "\"%s\" is not an absolute path, expected \"@/path\" of a file", text);
-			return false;
-		}
-		secret = conf_file_secret(text + 1, why);
-		if (secret == NULL)
-			return false;
-		*where = arena_strdup(arena, secret);
-		mem_free(&secret);
-		return true;
-	}
-	*where = arena_strdup(arena, text);
-	return true;
+	kept = o->type == CONF_SECRET ? secret_text(text, arena, why) : arena_strdup(arena, text);
+	if (kept != NULL)
+		*where = kept;
+	return kept != NULL;
 }
 
 static bool
-set_list(struct conf_list *where, const char *const *texts, int n, struct arena *arena)
+set_list(const struct conf_option *o, struct conf_list *where, const char *const *texts, int n, struct arena *arena,
+    struct buf *why)
 {
-	where->items = arena_alloc(arena, ((size_t)n + 1) * sizeof(*where->items));
-	where->n = n;
-	for (int i = 0; i < n; i++)
-		where->items[i] = arena_strdup(arena, texts[i]);
+	struct conf_list list = { arena_alloc(arena, ((size_t)n + 1) * sizeof(*list.items)), n };
+
+	for (int i = 0; i < n; i++) {
+		list.items[i] =
+		    o->type == CONF_SECRETS ? secret_text(texts[i], arena, why) : arena_strdup(arena, texts[i]);
+		if (list.items[i] == NULL)
+			return false;
+	}
+	*where = list;
 	return true;
 }
 
@@ -306,8 +323,8 @@ conf_value_set(
 	void *where = (char *)members + o->offset;
 	bool good = false;
 
-	if (o->type == CONF_LIST)
-		return set_list(where, texts, n, arena);
+	if (o->type == CONF_LIST || o->type == CONF_SECRETS)
+		return set_list(o, where, texts, n, arena, why);
 	if (n != 1) {
 		buf_printf(why, "%d values, expected one", n);
 		return false;
@@ -335,6 +352,7 @@ conf_value_set(
 	case CONF_SECRET:
 		return set_text(o, where, texts[0], arena, why);
 	case CONF_LIST:
+	case CONF_SECRETS:
 		UNREACHABLE("a list has been set above");
 	}
 	if (!good)
@@ -348,7 +366,7 @@ conf_value_default(const struct conf_option *o, void *members, struct arena *are
 	const char *texts[] = { o->value };
 	struct buf why = { 0 };
 
-	if (o->type == CONF_LIST)
+	if (o->type == CONF_LIST || o->type == CONF_SECRETS)
 		MUST(conf_value_set(o, members, texts, o->value[0] != '\0', arena, &why));
 	else
 		MUST(conf_value_set(o, members, texts, 1, arena, &why));
@@ -423,6 +441,7 @@ conf_value_print(const struct conf_option *o, const void *members, struct buf *o
 		conf_text_quote(*(const char *const *)where, out);
 		break;
 	case CONF_LIST:
+	case CONF_SECRETS:
 		print_list(where, out);
 		break;
 	}
@@ -438,6 +457,7 @@ conf_default_print(const struct conf_option *o, struct buf *out)
 		conf_text_quote(o->value, out);
 		break;
 	case CONF_LIST:
+	case CONF_SECRETS:
 		buf_puts(out, "{ ");
 		if (o->value[0] != '\0') {
 			conf_text_quote(o->value, out);

@@ -18,6 +18,7 @@
 static const struct exec_kind *const kinds[] = {
 	[CONF_HANDLER_EXEC] = &exec_exec,
 	[CONF_HANDLER_BUILTIN] = &exec_builtin,
+	[CONF_HANDLER_HTTP] = &exec_http,
 };
 
 const struct exec_kind *

@@ -13,6 +13,7 @@
  *
  * exec: status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
  * output than work.output_max is NON_RETRYABLE, OUTPUT_TOO_LARGE; a command that cannot be started is TRANSIENT, START_FAILED.
+ * http: what a status means is in task_class_of_status(), the rest at the head of exec_http.c.
  */
 #ifndef RUN_EXEC_H
 #define RUN_EXEC_H
@@ -26,12 +27,14 @@
 struct exec_run;
 struct exec_kind;
 struct launch;
+struct call_client;
 
 /* What all runs of a worker process share. */
 struct exec_env {
 	struct loop *loop;
 	const struct conf *conf;
-	struct launch *launch; /* null: this worker cannot start commands */
+	struct launch *launch;     /* null: this worker cannot start commands */
+	struct call_client *calls; /* null: no handler calls a service */
 };
 
 enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH };
@@ -83,6 +86,7 @@ struct exec_kind {
 
 extern const struct exec_kind exec_builtin; /* exec_builtin.c: inside the worker, for trials */
 extern const struct exec_kind exec_exec;    /* exec_exec.c: a command, by the launcher */
+extern const struct exec_kind exec_http;    /* exec_http.c: a service */
 
 /* --- exec.c: what every kind needs ------------------------------------------------------------------------------------------ */
 

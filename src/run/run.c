@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call/call.h"
+
 #include "run/run_int.h"
 
 #define LATELY (250 * CLOCK_MS)
@@ -125,6 +127,16 @@ run_handlers(struct run *r)
 			r->handlers[i].limit = r->conf->handlers[i].concurrency;
 }
 
+/* Only a worker with somebody to call pays for it. */
+static struct call_client *
+run_calls(const struct run *r)
+{
+	for (int i = 0; i < r->conf->nhandlers; i++)
+		if (r->conf->handlers[i].kind == CONF_HANDLER_HTTP)
+			return call_client_new(r->o.loop, r->conf);
+	return NULL;
+}
+
 static void
 run_nudge(void *arg)
 {
@@ -146,6 +158,7 @@ run_new(const struct run_options *o)
 	r->grace = o->conf->kill_grace;
 	memcpy(&r->dice, seed.b, sizeof(r->dice));
 	r->env = (struct exec_env){ .loop = o->loop, .conf = o->conf };
+	r->env.calls = run_calls(r);
 	if (o->launch_path != NULL)
 		r->env.launch = launch_new(o->loop, o->launch_path, run_nudge, r);
 	for (int i = 0; i < RUN_TASK_STATES; i++)
@@ -183,6 +196,7 @@ run_free(struct run **rp)
 	run_claim_close(r);
 	run_step_free(r);
 	launch_free(&r->env.launch);
+	call_client_free(&r->env.calls);
 	loop_timer_free(&r->turn);
 	loop_timer_free(&r->last_call);
 	loop_timer_free(&r->queue);

@@ -119,10 +119,6 @@ is_put_off($t->submit('wait', { answers => [{ status => 503, headers => ['Retry-
 my $date = strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime time + 7200);
 is_put_off($t->submit('date', { answers => [{ status => 503, headers => ["Retry-After: $date"] }] }), 7000, 10000, 'Retry-After as a date');
 
-$task = $t->submit('snooze', { answers => [{ headers => ['Taskq-Snooze: 7200'] }] });
-is_put_off($task, 7100, 7300, 'Taskq-Snooze puts a task off');
-is($t->task($task)->{attempts}, 0, 'without an attempt');
-
 $task = run('again', [{ status => 503 }, { how => 'close' }, { status => 409, body => '{}' }, { body => '4' }], max_attempts => 5);
 is($task->{result}, 4, 'tried again until it works');
 my @requests = $s->requests($task);

@@ -1,0 +1,53 @@
+/* store_attempts.c - how the runs of one task ended, read back.  Logs nothing.  Next: http/api_attempts.c. */
+#include "store/store_int.h"
+
+struct recalling {
+	store_attempts_fn *fn;
+	void *arg;
+};
+
+static void
+attempt_read(const PGresult *res, int row, struct store_attempt *a)
+{
+	a->run = (int)col_int(res, row, SQL_ATTEMPTS_RUN);
+	a->how = (enum store_attempt_how)col_int(res, row, SQL_ATTEMPTS_WHY);
+	a->worker = col_int(res, row, SQL_ATTEMPTS_WORKER);
+	a->started_at = col_null(res, row, SQL_ATTEMPTS_STARTED_AT) ? 0 : col_time(res, row, SQL_ATTEMPTS_STARTED_AT);
+	a->ended_at = col_time(res, row, SQL_ATTEMPTS_AT);
+	a->class = (enum task_class)col_int(res, row, SQL_ATTEMPTS_CLASS);
+	a->code = col_span(res, row, SQL_ATTEMPTS_CODE);
+	a->message = col_span(res, row, SQL_ATTEMPTS_MESSAGE);
+	a->exit = col_null(res, row, SQL_ATTEMPTS_EXIT) ? -1 : (int)col_int(res, row, SQL_ATTEMPTS_EXIT);
+}
+
+static void
+on_attempts(struct request *r)
+{
+	struct recalling *g = r->arg;
+	int rows = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	bool found = rows > 0;
+	struct store_attempt *all = mem_zalloc(sizeof(*all) * (size_t)(rows + 1));
+
+	if (found && col_null(r->results[0], 0, SQL_ATTEMPTS_RUN))
+		rows = 0;
+	for (int i = 0; i < rows; i++)
+		attempt_read(r->results[0], rows - 1 - i, &all[i]);
+	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? all : NULL, rows);
+	mem_free(&all);
+	mem_free(&g);
+	request_free(&r);
+}
+
+void
+store_attempts(struct store *s, const struct id *id, store_attempts_fn *fn, void *arg)
+{
+	struct recalling *g = mem_zalloc(sizeof(*g));
+	struct request *r = read_request(s, on_attempts, g);
+	struct stmt *t = request_stmt(r, SQL_ATTEMPTS);
+
+	g->fn = fn;
+	g->arg = arg;
+	stmt_uuid(t, id);
+	stmt_int4(t, STORE_ATTEMPTS);
+	request_send(store_any_pool(s), r);
+}

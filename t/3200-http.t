@@ -48,7 +48,7 @@ my $handlers = join '', map({ handler($_) } qw(ok empty text report word away wa
 	handler('signed', "secrets = {\"\@$dir/secret\", \"$secrets[1]\"}\n headers = {\"\@$dir/token\", \"X-Plain: yes\"}"),
 	handler('ruled', 'rules = {"status 404 = TRANSIENT NOT_YET"}'),
 	map({ handler("s$_->[0]") } @failing);
-my $config = "work { poll = 100ms\n output_max = 64kB }\ncall { allow = {\"127.0.0.0/8\"} }\ndrain_timeout = 300ms\n$handlers";
+my $config = "work { poll = 100ms\n output_max = 64kB }\ncall { allow = {\"127.0.0.0/8\"}\n connect_timeout = 20s }\ndrain_timeout = 300ms\n$handlers";
 my $t = Taskq->start(config => $config);
 
 sub run { my ($type, $answers, %o) = @_; return $t->wait_final($t->submit($type, { answers => $answers }, %o)) }

@@ -32,11 +32,11 @@ my @cases = (
 	[many_headers => { how => 'many_headers' }, 'TRANSIENT', 'BAD_ANSWER', qr/longer than 64 kB/],
 	[many_interim => { how => 'interim', times => 9 }, 'TRANSIENT', 'BAD_ANSWER', qr/more than 8 interim/],
 );
+# a name with a label of 64 bytes is none, so that no name server need be asked
 my %elsewhere = (
 	closed => ["http://127.0.0.1:$closed/", 'CONNECT_FAILED'],
-	no_name => ['http://no-such-host.invalid/', 'NAME_NOT_FOUND'],
+	no_name => ['http://' . 'x' x 64 . '.invalid/', 'NAME_NOT_FOUND'],
 	no_tls => ['https://127.0.0.1:' . $s->port . '/', 'TLS_FAILED'],
-	deaf => ['https://127.0.0.1:' . $deaf->sockport . '/', 'CONNECT_FAILED'],
 );
 my @refused = map { "http://$_/" } 'localhost:1', '127.0.0.2:1', '[::1]:1', '[::ffff:127.0.0.2]:1', '0.0.0.0:1', '169.254.169.254', '10.0.0.1', '2130706434:1', '0x7f.2:1';
 
@@ -46,7 +46,7 @@ my $handlers = join '', map({ handler($_->[0], $s->url, $_->[3] eq 'TIMEOUT' ? '
 	map({ handler("r$_", $refused[$_]) } 0 .. $#refused),
 	handler('good', $s->url);
 my $t = Taskq->start(config => "work { poll = 100ms\n output_max = 64kB\n slots = 64 }\n"
-	. "call { allow = {\"127.0.0.1\"}\n connect_timeout = 2s }\n$handlers", env => { http_proxy => "http://127.0.0.1:$closed", ALL_PROXY => "http://127.0.0.1:$closed" });
+	. "call { allow = {\"127.0.0.1\"}\n connect_timeout = 20s }\n$handlers", env => { http_proxy => "http://127.0.0.1:$closed", ALL_PROXY => "http://127.0.0.1:$closed" });
 
 my %task;
 $task{ $_->[0] } = $t->submit($_->[0], { answers => [$_->[1]] }, max_attempts => 1) for @cases;
@@ -80,6 +80,11 @@ is($t->hup("work { poll = 100ms }\ncall { allow = {\"localhost\"} }\n" . handler
 wait_for(sub { my @w = $t->roles('worker'); @w == 1 && $w[0]{pid} != $worker }, 30, 'a worker with the new configuration');
 is($t->wait_final($t->submit('by_name', { answers => [{ body => '3' }] }))->{result}, 3, 'by its name it is called');
 is($t->wait_final($t->submit('by_address', {}, max_attempts => 1))->{error_code}, 'ADDRESS_REFUSED', 'by its address it is not');
+
+($worker) = map { $_->{pid} } $t->roles('worker');
+$t->hup("work { poll = 100ms }\ncall { allow = {\"127.0.0.1\"}\n connect_timeout = 200ms }\n" . handler('deaf', 'https://127.0.0.1:' . $deaf->sockport . '/'));
+wait_for(sub { my @w = $t->roles('worker'); @w == 1 && $w[0]{pid} != $worker }, 30, 'a worker with a short patience');
+is($t->wait_final($t->submit('deaf', {}, max_attempts => 1))->{error_code}, 'CONNECT_FAILED', 'a handshake that nobody answers');
 
 is($t->stop, 0, 'taskqd drained');
 done_testing;

@@ -31,7 +31,7 @@ my %service = (
 	expired => certificate('expired', 'IP:127.0.0.1', '-days', -1),
 	stranger => certificate('stranger', 'IP:127.0.0.1', '-days', 30),
 );
-my $t = Taskq->start(config => "work { poll = 100ms }\ncall { allow = {\"127.0.0.1\"} }\n"
+my $t = Taskq->start(config => "work { poll = 100ms }\ncall { allow = {\"127.0.0.1\"}\n connect_timeout = 20s }\n"
 	. join('', map { "handler $_ { kind = http\n url = \"" . $service{$_}->url . "\"\n" . ($_ eq 'stranger' ? '' : "ca_file = \"$dir/ca.pem\"\n") . "}\n" } sort keys %service));
 
 my $task = $t->wait_final($t->submit('good', { secret => 1 }));

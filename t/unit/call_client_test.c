@@ -1,0 +1,239 @@
+/* call_client_test.c - calls on a loop: each ends exactly once or is cancelled, also from within another's end; connections are kept. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "call/call.h"
+#include "t/unit/tap.h"
+
+#define PEERS 16
+
+static struct loop *loop;
+static struct conf *conf;
+static struct call_client *client;
+static int port;
+
+/* --- a service on the same loop: it answers each read with what `says` is, or not at all ------------------------------------------ */
+
+static int listener, npeers;
+static struct peer {
+	int fd;
+	struct loop_fd *watch;
+} peers[PEERS];
+static const char *says;
+
+static void
+peer_read(void *arg, int events UNUSED)
+{
+	struct peer *p = arg;
+	char bytes[4096];
+	ssize_t n = read(p->fd, bytes, sizeof(bytes));
+
+	if (n <= 0) {
+		loop_fd_free(&p->watch);
+		close(p->fd);
+	} else if (says != NULL && write(p->fd, says, strlen(says)) < 0) {
+		perror("write");
+	}
+}
+
+static void
+peer_accept(void *arg UNUSED, int events UNUSED)
+{
+	struct peer *p = &peers[npeers];
+
+	p->fd = accept(listener, NULL, NULL);
+	if (p->fd < 0 || ++npeers == PEERS)
+		abort();
+	p->watch = loop_fd_new(loop, p->fd, LOOP_READ, peer_read, p);
+}
+
+static struct loop_fd *
+service_open(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)(void *)&a, sizeof(a)) != 0 || listen(listener, PEERS) != 0 ||
+	    getsockname(listener, (struct sockaddr *)(void *)&a, &len) != 0)
+		abort();
+	port = ntohs(a.sin_port);
+	return loop_fd_new(loop, listener, LOOP_READ, peer_accept, NULL);
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------------------------ */
+
+struct end {
+	int times;
+	enum call_ending ending;
+	int status;
+	char body[64];
+	struct call *cancels; /* in its callback */
+	struct end *starts;
+};
+static int waiting;
+static char url[64];
+
+static void on_end(void *arg, const struct call_answer *a);
+
+static struct call *
+start_to(const char *to, int64_t timeout, struct end *e)
+{
+	static const char *const headers[] = { "X-Test: 1", NULL };
+	struct call_request r = {
+		.method = "POST",
+		.url = to,
+		.headers = headers,
+		.body = SPAN("{}"),
+		.timeout = timeout,
+		.max_body = sizeof(e->body) - 1,
+		.ca_file = "",
+	};
+
+	waiting++;
+	return call_start(client, &r, on_end, e);
+}
+
+static struct call *
+start(struct end *e)
+{
+	return start_to(url, 0, e);
+}
+
+static void
+on_end(void *arg, const struct call_answer *a)
+{
+	struct end *e = arg;
+
+	e->times++;
+	e->ending = a->ending;
+	e->status = a->status;
+	snprintf(e->body, sizeof(e->body), "%.*s", (int)a->body.len, a->body.ptr);
+	call_cancel(&e->cancels);
+	if (e->starts != NULL)
+		(void)!start(e->starts);
+	if (--waiting == 0)
+		loop_stop(loop);
+}
+
+static void
+on_late(void *arg UNUSED)
+{
+	loop_stop(loop);
+}
+
+/* Until nothing is waited for any more; or for so long. */
+static void
+run(int64_t us)
+{
+	struct loop_timer *late = loop_timer_new(loop, on_late, NULL);
+
+	loop_timer_set(late, us);
+	loop_run(loop);
+	loop_timer_free(&late);
+}
+
+static void
+test_answers(void)
+{
+	struct end one = { 0 }, two = { 0 };
+
+	says = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue";
+	one.starts = &two;
+	(void)!start(&one);
+	is_int(one.times, 0, "nothing happens within the call");
+	run(20 * CLOCK_SECOND);
+	is_int(one.times, 1, "it ended once");
+	is_int(one.ending, CALL_ANSWERED, "answered");
+	is_str(one.body, "true", "with its body");
+	is_int(two.times, 1, "a call that was started by the end of another ended too");
+	is_int(two.status, 200, "with a status");
+	is_int(npeers, 1, "on the same connection");
+	says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+	       "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
+	one = (struct end){ 0 };
+	(void)!start(&one);
+	run(20 * CLOCK_SECOND);
+	is_int(one.ending, CALL_TOO_LARGE, "more than the caller takes");
+	is_int(one.status, 200, "the status is there");
+	is_int(strlen(one.body), 63, "and what fits");
+}
+
+static void
+test_cancel(void)
+{
+	struct end one = { 0 }, two = { 0 };
+	struct call *c;
+	int before = npeers;
+
+	says = NULL;
+	c = start(&one);
+	call_cancel(&c);
+	ok(c == NULL, "cancelled at once");
+	c = start(&one);
+	run(CLOCK_SECOND / 5);
+	is_int(npeers, before + 1, "connected");
+	call_cancel(&c);
+	c = start_to("http://localhost:1/", 0, &one);
+	call_cancel(&c);
+	says = "HTTP/1.1 204 No\r\n\r\n";
+	two.cancels = start(&one);
+	one.cancels = start(&two);
+	waiting = 1;
+	run(20 * CLOCK_SECOND);
+	is_int(one.times + two.times, 1, "whoever ends first cancels the other");
+	is_int(one.times ? one.ending : two.ending, CALL_ANSWERED, "in good order");
+	run(CLOCK_SECOND / 10);
+	is_int(one.times + two.times, 1, "which stays so");
+}
+
+static void
+test_trouble(void)
+{
+	struct end silent = { 0 }, forbidden = { 0 }, last = { 0 };
+
+	says = NULL;
+	waiting = 0;
+	(void)!start_to(url, CLOCK_SECOND / 10, &silent);
+	(void)!start_to("http://127.0.0.2:1/", 0, &forbidden);
+	run(20 * CLOCK_SECOND);
+	is_int(silent.ending, CALL_TIMED_OUT, "no answer in time");
+	is_int(silent.times, 1, "once");
+	is_int(forbidden.ending, CALL_FORBIDDEN, "the guard is asked");
+	(void)!start(&last);
+	call_client_free(&client);
+	ok(client == NULL && last.times == 0, "a client that goes forgets its calls");
+}
+
+int
+main(void)
+{
+	static const char *allow[] = { "127.0.0.1", NULL };
+	struct buf errors = { 0 };
+	struct loop_fd *watch;
+
+	signal(SIGPIPE, SIG_IGN);
+	loop = loop_new();
+	conf = conf_load(NULL, &errors);
+	if (conf == NULL)
+		abort();
+	conf->call.allow = (struct conf_list){ allow, 1 };
+	watch = service_open();
+	client = call_client_new(loop, conf);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
+	test_answers();
+	test_cancel();
+	test_trouble();
+	loop_fd_free(&watch);
+	for (int i = 0; i < npeers; i++)
+		loop_fd_free(&peers[i].watch);
+	loop_free(&loop);
+	conf_free(&conf);
+	buf_free(&errors);
+	return done();
+}

@@ -191,7 +191,7 @@ is(@$one_cte, 0, 'a batch that meets a known key without ON CONFLICT fails whole
 sub unique {
 	my ($n, $hold) = @_;
 	my $name = "md5('name')::uuid, 1";
-	return [[['unique_lock', $name, id($n)], ['submit_unique', $name, $hold, 'null', "md5('key $n')::uuid", 1, "sha256('x')", id($n), 1, 0, 5,
+	return [[['unique_lock', $name, id($n), "'0'"], ['submit_unique', $name, $hold, 'null', "md5('key $n')::uuid", 1, "sha256('x')", id($n), 1, 0, 5,
 		'null', 'null', 'false', 'null', "'{}'", 1, 1, '86400000000', 1]]];
 }
 sub holder { my ($n, $hold) = @_; return "delete from taskq.idem; delete from taskq.uniq; insert into taskq.uniq values (md5('name')::uuid, 1, @{[id($n)]}, $hold, null)" }

@@ -275,8 +275,8 @@ for my $row (['59s', 1], ['60s', 0], ['31d', 0], ['32d', 1]) {
 # --- what the database itself refuses ---------------------------------------------------------------------------------------------------
 
 {
-	$pg->psql('alter table taskq.task add constraint test_refuses check (octet_length(payload) <> 31)');
-	my ($key, $bad, $before) = (key(), '{"task_type":"echo","payload":"' . 'x' x 29 . '"}', stored());
+	$pg->psql('alter table taskq.task add constraint test_refuses check (octet_length(payload) <> 31) not valid');
+	my ($key, $bad, $before) = (key(), '{"task_type":"echo","payload":{"x":"' . 'x' x 23 . '"}}', stored());
 	my $r = submit('a', $key, $bad);
 	is(words($r), '500 unstorable, outcome none', 'refused by the database: said once, and not to be repeated');
 	ok(!$r->json->{retryable}, 'refused by the database: nothing to try again');

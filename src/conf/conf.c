@@ -61,6 +61,12 @@ conf_handler_find(const struct conf *c, struct span task_type)
 	return titled_find(c, CONF_SECTION_handler, task_type);
 }
 
+void
+conf_handler_kind(const struct conf_handler *h, struct buf *out)
+{
+	conf_value_print(conf_option_find(CONF_SECTION_handler, SPAN("kind")), h, out);
+}
+
 const struct conf_queue *
 conf_queue_find(const struct conf *c, struct span queue)
 {

@@ -58,5 +58,9 @@ int64_t conf_rate_interval(int64_t rate) MUSTCHECK; /* us from one to the next, 
 const struct task_schema *conf_handler_schema(const struct conf *c, const struct conf_handler *h);
 /* What its failures mean; null: what they mean by themselves. */
 const struct task_rules *conf_handler_rules(const struct conf *c, const struct conf_handler *h);
+void conf_handler_kind(const struct conf_handler *h, struct buf *out); /* its word: "exec" */
+/* How its runs are guarded (sys/guard.h); conf_guard.c. */
+struct guard_rule;
+void conf_guard_rule(const struct conf *c, const struct conf_handler *h, struct guard_rule *rule_r);
 
 #endif

@@ -38,6 +38,8 @@ api_new(const struct api_options *o)
 	a->store = o->store;
 	a->admit = o->admit;
 	a->draining = o->draining;
+	a->guard = o->guard;
+	a->wake = o->wake;
 	a->waits = api_waits_new(a);
 	return a;
 }

@@ -10,6 +10,8 @@
 
 #include "admit/admit.h"
 #include "http/http.h"
+#include "sys/guard.h"
+#include "sys/wake.h"
 
 #define API_MAGIC 0x41706931u
 #define API_CALL_MAGIC 0x41706332u
@@ -22,6 +24,8 @@ struct api {
 	struct store *store;
 	struct admit *admit;
 	const bool *draining;
+	struct guard *guard;
+	struct wake *wake;
 	struct api_waits *waits;
 };
 
@@ -87,6 +91,10 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 /* --- api_gate.c: whoever comes too fast ------------------------------------------------------------------------------------- */
 
 void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 429: the queue is full */
+
+/* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
+
+void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */
 struct span api_trace(const struct http_request *r);

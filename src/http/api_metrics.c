@@ -4,11 +4,12 @@
 #include "http/api_int.h"
 
 void
-api_metrics(void *app UNUSED, struct http_request *r)
+api_metrics(void *app, struct http_request *r)
 {
 	struct buf b = { 0 };
 
 	stats_metrics_mine(&b);
+	api_handlers_metrics(api_of(app), &b);
 	http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_span(&b));
 	buf_free(&b);
 }

@@ -140,6 +140,8 @@ void http_reply_problem(struct http_request *r, const struct http_problem *p);
 
 /* --- routes.def, api_*.c ------------------------------------------------------------------------------------------------ */
 struct admit;
+struct guard;
+struct wake;
 struct api; /* what handlers share: store, admit, conf */
 struct api_options {
 	struct loop *loop;
@@ -147,6 +149,8 @@ struct api_options {
 	struct store *store;
 	struct admit *admit;
 	const bool *draining;
+	struct guard *guard; /* null: nobody guards the handlers */
+	struct wake *wake;   /* null: nobody to ring */
 };
 struct api *api_new(const struct api_options *o) MUSTCHECK;
 void api_drain(struct api *a); /* *draining is true: who waits for the end of a task is answered now */

@@ -103,7 +103,7 @@ role_acceptor(const struct super_child *me)
 {
 	static const struct role_ops ops = { .name = "acceptor", .drain = acceptor_drain, .now = acceptor_now };
 	struct acceptor a = { NULL };
-	struct api_options ao = { .conf = me->conf, .draining = &a.draining };
+	struct api_options ao = { .conf = me->conf, .draining = &a.draining, .guard = me->guard, .wake = me->wake };
 	int code;
 
 	a.role = role_begin(me, &ops, &a);

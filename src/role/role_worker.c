@@ -66,6 +66,8 @@ role_worker(const struct super_child *me)
 		.wake = me->wake,
 		.index = me->index,
 		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
+		.guard = me->guard,
+		.slot = me->slot,
 		.launch_path = me->launch_path,
 		.drained = worker_drained,
 		.arg = &w,

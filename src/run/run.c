@@ -50,6 +50,7 @@ run_turn(void *arg)
 	run_lease_queue(r);
 	run_step_send(r);
 	run_claim_rest(r);
+	run_guard_rest(r);
 	stats_set(S_RUNNING, r->count[RUN_RUNNING]);
 	if (r->phase != RUN_WORKING && run_is_empty(r))
 		run_finish(r, true);
@@ -168,7 +169,9 @@ run_new(const struct run_options *o)
 	r->last_call = loop_timer_new(o->loop, run_last_call, r);
 	r->queue = loop_timer_new(o->loop, run_nudge, r);
 	r->beat = loop_timer_new(o->loop, run_lease_on_beat, r);
+	r->guarded = loop_timer_new(o->loop, run_nudge, r);
 	run_handlers(r);
+	run_guard_open(r);
 	run_claim_open(r);
 	stats_set(S_SLOTS, r->conf->work.slots);
 	run_turn_soon(r);
@@ -200,6 +203,7 @@ run_free(struct run **rp)
 	loop_timer_free(&r->turn);
 	loop_timer_free(&r->last_call);
 	loop_timer_free(&r->queue);
+	loop_timer_free(&r->guarded);
 	loop_timer_free(&r->beat);
 	mem_free(&r->handlers);
 	r->magic = 0;

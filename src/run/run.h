@@ -14,6 +14,7 @@
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
  * run_pause.c  what is not started now
  * run_auth.c   a handler that is not let in is paused
+ * run_guard.c  breakers, retry budgets, adaptive windows
  * exec.h       the kinds of work
  */
 #ifndef RUN_RUN_H
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "store/store.h"
+#include "sys/guard.h"
 #include "sys/loop.h"
 #include "sys/ration.h"
 #include "sys/wake.h"
@@ -34,6 +36,8 @@ struct run_options {
 	struct store *store;
 	struct wake *wake;       /* null in tests */
 	struct ration *ration;   /* told what leaves the queues; null: nobody wants to know */
+	struct guard *guard;     /* null: nobody guards */
+	int slot;                /* of this process, for the guard */
 	int index;               /* of the worker, for its bell */
 	const char *launch_path; /* the launcher's socket; null: no commands */
 	/* After run_drain() or run_now(), once, on a turn of its own: all is written or given back; clean: nothing was left behind. */

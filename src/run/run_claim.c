@@ -2,8 +2,8 @@
  *
  * A lane is hot when it may hold something: a look saw a ready row, its bell rang, or the last claim from it came back full.  A claim
  * is for one group of lanes: all whose handler has no limit of its own below the slots (and those without a handler, whose
- * tasks are claimed to be buried), or those of one limited handler, with its free places: so no task is taken that
- * its handler's limit would hold up.  Lanes of handlers that cannot start anything now are left alone.
+ * tasks are claimed to be buried), or those of one limited handler (also while its guard limits it, run_guard.c), with its free places: so
+ * no task is taken that its handler's limit would hold up.  Lanes of handlers that cannot start anything now are left alone.
  *
  * Within a group the best head comes first, by (prio, id).  Heads are known from the last look, and moved on by what was claimed; looks
  * come each work.poll while there is work, so a more urgent task is seen within that time.
@@ -12,6 +12,7 @@
  * short the next look is soon (a row that somebody else held locked was passed over) and then later and later, up to IDLE_POLLS
  * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,10 +227,20 @@ look_timer(void *arg)
 
 /* --- the choice ------------------------------------------------------------------------------------------------------------------- */
 
+/* Tasks of a handler that could start beside those that are here; INT_MAX: nothing but the slots limits them. */
+static int
+handler_room(const struct run *r, int handler)
+{
+	const struct run_handler *h = &r->handlers[handler];
+	int room = run_guard_room(r, handler);
+
+	return h->limit > 0 && h->limit - h->busy < room ? h->limit - h->busy : room;
+}
+
 static int
 lane_group(const struct run *r, const struct run_lane *lane)
 {
-	return lane->handler >= 0 && r->handlers[lane->handler].limit > 0 ? lane->handler + 1 : 0;
+	return lane->handler >= 0 && handler_room(r, lane->handler) != INT_MAX ? lane->handler + 1 : 0;
 }
 
 static bool
@@ -241,9 +252,7 @@ lane_is_open(const struct run *r, const struct run_lane *lane)
 		return false;
 	if (lane->handler < 0)
 		return true;
-	if (r->handlers[lane->handler].barred)
-		return false;
-	if (r->handlers[lane->handler].limit > 0 && r->handlers[lane->handler].busy >= r->handlers[lane->handler].limit)
+	if (r->handlers[lane->handler].barred || handler_room(r, lane->handler) <= 0)
 		return false;
 	kind = exec_kind_of(&r->conf->handlers[lane->handler]);
 	return kind->ready == NULL || kind->ready(&r->env);
@@ -301,18 +310,18 @@ run_claim_choose(struct run *r, int *claim_r)
 	r->lanes.nasked = 0;
 	if (room == 0 || run_pause_unseen(r) || (group = choose_group(r)) < 0)
 		return 0;
+	if (group > 0 && handler_room(r, group - 1) < room)
+		room = handler_room(r, group - 1);
 	for (int i = 0; i < r->lanes.n; i++)
 		if (lane_is_open(r, &r->lanes.all[i]) && lane_group(r, &r->lanes.all[i]) == group)
-			choose_insert(best, &n, &r->lanes.all[i]);
+			choose_insert(best, &n, &r->lanes.all[i]); /* none, if its guard has shut since */
 	for (int i = 0; i < n; i++) {
 		r->lanes.asked[i] = best[i]->lane;
 		lane_find(r, best[i]->lane)->hot = false; /* its bell may make it hot again before the answer */
 	}
 	r->lanes.nasked = n;
 	r->lanes.served[group] = ++r->lanes.serve;
-	if (group > 0 && r->handlers[group - 1].limit - r->handlers[group - 1].busy < room)
-		room = r->handlers[group - 1].limit - r->handlers[group - 1].busy;
-	*claim_r = room;
+	*claim_r = n > 0 ? room : 0;
 	return n;
 }
 

@@ -48,6 +48,7 @@ struct run_task {
 	int64_t ended_at;
 	int64_t started_db; /* the database's clock */
 	struct run_verdict verdict;
+	struct guard_pass pass; /* while running */
 };
 #define RUN_TASK_MAGIC 0x7461736bu
 
@@ -95,9 +96,12 @@ struct run_step {
 };
 
 struct run_handler {
-	int busy;  /* tasks of it queued and running */
-	int limit; /* 0: none of its own */
-	bool barred; /* it was not let in, and its pause is being written: nothing of it is started */
+	int busy; /* tasks of it queued and running */
+	int queued;
+	int limit;                   /* 0: none of its own */
+	bool barred;                 /* it was not let in, and its pause is being written: nothing of it is started */
+	struct guard_handler *guard; /* null: nobody guards */
+	struct guard_rule rule;
 };
 
 enum run_phase { RUN_WORKING, RUN_DRAINING, RUN_STOPPING, RUN_DRAINED };
@@ -115,8 +119,9 @@ struct run {
 	int count[RUN_TASK_STATES];
 	struct list leases;
 	struct run_handler *handlers;
-	struct loop_timer *queue; /* the oldest queued task has waited long enough */
-	int64_t lately_since;     /* ends are counted in windows: the prefetch grows with the pace */
+	struct loop_timer *guarded; /* a handler that holds its tasks back may let some go */
+	struct loop_timer *queue;   /* the oldest queued task has waited long enough */
+	int64_t lately_since;       /* ends are counted in windows: the prefetch grows with the pace */
 	int lately, before;
 	struct run_step step;
 	struct run_lanes lanes;
@@ -164,6 +169,14 @@ void run_step_free(struct run *r);
 
 /* run_exact.c */
 bool run_exact_limits(const struct conf *c, struct span queue, struct store_limits *limits_r); /* false: it has none */
+/* run_guard.c */
+void run_guard_open(struct run *r);
+int run_guard_room(const struct run *r, int handler);   /* tasks of it that are worth claiming; INT_MAX: no limit */
+bool run_guard_holds(const struct run *r, int handler); /* its breaker lets none start now */
+void run_guard_rest(struct run *r);                     /* when to look again */
+bool run_guard_start(struct run_task *t) MUSTCHECK;     /* false: not now */
+void run_guard_forget(struct run_task *t);              /* its run tells nothing: it did not start, or we stopped it */
+void run_guard_ended(struct run_task *t);               /* after its verdict, which may have to wait longer */
 
 /* run_claim.c */
 void run_claim_open(struct run *r);

@@ -114,7 +114,7 @@ task_patience(const struct run_task *t)
 {
 	const struct exec_kind *kind = exec_kind_of(&t->run->conf->handlers[t->handler]);
 
-	if (t->run->phase != RUN_WORKING)
+	if (t->run->phase != RUN_WORKING || run_guard_holds(t->run, t->handler))
 		return 0;
 	return kind->ready == NULL || kind->ready(&t->run->env) ? QUEUE_PATIENCE : QUEUE_AWAY_PATIENCE;
 }

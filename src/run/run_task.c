@@ -26,6 +26,8 @@ task_count(struct run_task *t, enum run_task_state s, int n)
 	t->run->count[s] += n;
 	if (t->handler >= 0 && state_is_busy(s))
 		t->run->handlers[t->handler].busy += n;
+	if (t->handler >= 0 && s == RUN_QUEUED)
+		t->run->handlers[t->handler].queued += n;
 }
 
 /* The one place where a task changes its state. */
@@ -122,6 +124,8 @@ task_over(struct run_task *t)
 	t->ended_at = clock_now();
 	run_pace(r, t->ended_at);
 	run_turn_soon(r);
+	if (t->stop != RUN_STOP_NONE && t->stop != RUN_STOP_TIMEOUT)
+		run_guard_forget(t);
 	switch (t->stop) {
 	case RUN_STOP_CANCELLED:
 		task_count_end(t, STATS_CANCELLED);
@@ -143,6 +147,7 @@ task_over(struct run_task *t)
 	t->verdict = run_outcome_decide(&t->history, &t->exec.end, run_dice(r));
 	if (t->verdict.pause)
 		run_auth_failed(t);
+	run_guard_ended(t);
 	run_task_move(t, RUN_ENDED);
 }
 
@@ -241,12 +246,14 @@ task_start(struct run_task *t)
 {
 	enum exec_begin begin;
 
-	if (t->run->handlers[t->handler].barred)
+	if (t->run->handlers[t->handler].barred || !run_guard_start(t))
 		return false;
 	task_prepare(t);
 	begin = exec_start(&t->exec);
-	if (begin == EXEC_LATER)
+	if (begin == EXEC_LATER) {
+		run_guard_forget(t);
 		return false;
+	}
 	task_waited(t);
 	run_task_move(t, RUN_RUNNING);
 	if (begin == EXEC_ENDED) {

@@ -139,7 +139,7 @@ guard_running(const struct guard_handler *h)
 	int i, n = 0;
 
 	for (i = 0; i < GUARD_SLOTS; i++)
-		n += atomic_load_explicit(&h->running[i], memory_order_relaxed);
+		n += atomic_load(&h->running[i]);
 	return n;
 }
 
@@ -149,11 +149,11 @@ running_add(struct guard_handler *h, int slot, int n)
 	int now = atomic_load_explicit(&h->running[slot], memory_order_relaxed) + n;
 
 	ASSERT(now >= 0 && now <= UINT16_MAX);
-	atomic_store_explicit(&h->running[slot], (uint16_t)now, memory_order_relaxed);
+	atomic_store(&h->running[slot], (uint16_t)now);
 }
 
 struct guard_pass
-guard_may_start(struct guard_handler *h, const struct guard_rule *r, int slot, bool first, int64_t now)
+guard_may_start(struct guard_handler *h, const struct guard_rule *r, int slot, int64_t now)
 {
 	struct guard_pass pass = { .leave = GUARD_YES };
 
@@ -161,19 +161,19 @@ guard_may_start(struct guard_handler *h, const struct guard_rule *r, int slot, b
 		return pass;
 	ASSERT(slot >= 0 && slot < GUARD_SLOTS);
 	pass = guard_breaker_pass(h, r, slot, now);
-	if (pass.leave == GUARD_YES && r->adaptive && guard_running(h) >= guard_window(h, r))
-		pass.leave = GUARD_NO;
 	if (pass.leave == GUARD_NO)
 		return pass;
 	running_add(h, slot, 1);
-	if (first && r->retry_window > 0)
-		guard_ring_add(&h->firsts, r->retry_window, now, false);
+	if (pass.leave == GUARD_YES && r->adaptive && guard_running(h) > guard_window(h, r)) {
+		running_add(h, slot, -1); /* said first and asked then: of two at once one sees the other */
+		pass.leave = GUARD_NO;
+	}
 	return pass;
 }
 
 enum guard_event
 guard_ended(struct guard_handler *h, const struct guard_rule *r, int slot, struct guard_pass pass,
-    enum guard_result result, int64_t wish, int64_t now)
+    const struct guard_end *end, int64_t now)
 {
 	bool dead = false;
 	enum guard_event event;
@@ -181,11 +181,13 @@ guard_ended(struct guard_handler *h, const struct guard_rule *r, int slot, struc
 	if (h == NULL)
 		return GUARD_SAME;
 	ASSERT(slot >= 0 && slot < GUARD_SLOTS && pass.leave != GUARD_NO);
-	if (r->adaptive && result != GUARD_NONE)
-		dead = guard_window_ended(h, r, result == GUARD_GOOD);
+	if (r->adaptive && end->result != GUARD_NONE)
+		dead = guard_window_ended(h, r, end->result == GUARD_GOOD);
 	running_add(h, slot, -1);
-	event = guard_breaker_ended(h, r, slot, pass, result, wish, now);
-	if (event == GUARD_SAME && dead && r->breaker && guard_breaker_open(h, r, false, wish, now))
+	if (end->first && end->result != GUARD_NONE && r->retry_window > 0)
+		guard_ring_add(&h->firsts, r->retry_window, now, false);
+	event = guard_breaker_ended(h, r, slot, pass, end, now);
+	if (event == GUARD_SAME && dead && r->breaker && guard_breaker_open(h, r, end, now))
 		event = GUARD_OPENED;
 	return event;
 }

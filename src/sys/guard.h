@@ -57,6 +57,13 @@ struct guard_pass {
 enum guard_result { GUARD_GOOD, GUARD_FAILED, GUARD_LASTING, GUARD_NONE };
 enum guard_event { GUARD_SAME, GUARD_OPENED, GUARD_CLOSED };
 
+struct guard_end {
+	enum guard_result result;
+	bool first; /* of its task, so it earns a share of a retry */
+	int64_t
+	    wish; /* us: the handler asked to be left alone for so long; -1: it did not.  Lengthens a pause, at most to pause_max */
+};
+
 struct guard *guard_new(void) MUSTCHECK; /* null + errno */
 struct guard_handler *guard_of(
     struct guard *g, struct span name) MUSTCHECK; /* the same for ever; null: the table is full */
@@ -66,12 +73,11 @@ void guard_reset(struct guard_handler *h); /* closed, nothing remembered, budget
 
 /* --- runs; slot: of the process, and nobody else's ------------------------------------------------------------------------------- */
 
-/* first: of its task, so it earns a share of a retry. */
-struct guard_pass guard_may_start(
-    struct guard_handler *h, const struct guard_rule *r, int slot, bool first, int64_t now) MUSTCHECK;
-/* Not called after NO.  wish: the handler asked to be left alone for so long, or -1: lengthens a pause, at most to pause_max. */
+struct guard_pass guard_may_start(struct guard_handler *h, const struct guard_rule *r, int slot, int64_t now) MUSTCHECK;
+/* Not called after NO. */
 enum guard_event guard_ended(struct guard_handler *h, const struct guard_rule *r, int slot, struct guard_pass pass,
-    enum guard_result result, int64_t wish, int64_t now);
+    const struct guard_end *end, int64_t now);
+bool guard_is_closed(const struct guard_handler *h, const struct guard_rule *r) MUSTCHECK; /* its breaker */
 /* How many may start now, all processes together; INT_MAX: as many as you like.  At 0, *again_r is when to ask again: us from now. */
 int guard_room(const struct guard_handler *h, const struct guard_rule *r, int64_t now, int64_t *again_r) MUSTCHECK;
 /* Takes a retry out of the budget and tells how long it must wait before its own delay begins: 0 while the budget has room. */

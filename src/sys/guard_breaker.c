@@ -95,7 +95,7 @@ make_open(struct breaker *b, const struct guard_rule *r, int64_t wish, int64_t n
 
 /* True: by this call. */
 bool
-guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, bool lasting, int64_t wish, int64_t now)
+guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, const struct guard_end *end, int64_t now)
 {
 	uint64_t word = atomic_load(&h->breaker);
 	struct breaker b;
@@ -105,8 +105,8 @@ guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, bool las
 		if (b.state != GUARD_STATE_CLOSED)
 			return false;
 		b.level = 0;
-		b.lasting = lasting;
-		make_open(&b, r, wish, now);
+		b.lasting = end->result == GUARD_LASTING;
+		make_open(&b, r, end->wish, now);
 	} while (!breaker_swap(h, &word, &b));
 	atomic_fetch_add(&h->opened, 1);
 	return true;
@@ -173,6 +173,13 @@ guard_breaker_pass(struct guard_handler *h, const struct guard_rule *r, int slot
 	return (struct guard_pass){ .leave = GUARD_PROBE, .round = b.round };
 }
 
+bool
+guard_is_closed(const struct guard_handler *h, const struct guard_rule *r)
+{
+	return h == NULL || !r->breaker ||
+	       breaker_of(atomic_load_explicit(&h->breaker, memory_order_relaxed)).state == GUARD_STATE_CLOSED;
+}
+
 int
 guard_breaker_room(const struct guard_handler *h, const struct guard_rule *r, int64_t now, int64_t *again_r)
 {
@@ -194,8 +201,8 @@ guard_breaker_room(const struct guard_handler *h, const struct guard_rule *r, in
 /* --- ends -------------------------------------------------------------------------------------------------------------------------- */
 
 static enum guard_event
-probe_ended(struct guard_handler *h, const struct guard_rule *r, unsigned round, enum guard_result result, int64_t wish,
-    int64_t now)
+probe_ended(
+    struct guard_handler *h, const struct guard_rule *r, unsigned round, const struct guard_end *end, int64_t now)
 {
 	uint64_t word = atomic_load(&h->breaker);
 	enum guard_event event;
@@ -206,16 +213,16 @@ probe_ended(struct guard_handler *h, const struct guard_rule *r, unsigned round,
 		event = GUARD_SAME;
 		if (b.state != GUARD_STATE_HALF || b.round != round)
 			return GUARD_SAME;
-		if (result == GUARD_NONE) {
+		if (end->result == GUARD_NONE) {
 			b.given -= b.given > b.good;
-		} else if (result == GUARD_GOOD) {
+		} else if (end->result == GUARD_GOOD) {
 			b.good++;
 			b.given = b.given < b.good ? b.good : b.given; /* one that was held for lost */
 			event = b.good >= probes_wanted(&b, r) ? GUARD_CLOSED : GUARD_SAME;
 		} else {
 			b.level += b.level < LEVEL_MAX;
-			b.lasting |= result == GUARD_LASTING;
-			make_open(&b, r, wish, now);
+			b.lasting |= end->result == GUARD_LASTING;
+			make_open(&b, r, end->wish, now);
 			event = GUARD_OPENED;
 		}
 		if (event == GUARD_CLOSED)
@@ -238,24 +245,24 @@ too_many(const struct guard_handler *h, const struct guard_rule *r, int64_t now)
 
 enum guard_event
 guard_breaker_ended(struct guard_handler *h, const struct guard_rule *r, int slot, struct guard_pass pass,
-    enum guard_result result, int64_t wish, int64_t now)
+    const struct guard_end *end, int64_t now)
 {
-	bool failed = result == GUARD_FAILED || result == GUARD_LASTING;
+	bool failed = end->result == GUARD_FAILED || end->result == GUARD_LASTING;
 	struct breaker b;
 
 	if (pass.leave == GUARD_PROBE) {
 		slot_probes_sub(h, slot, pass.round);
-		return probe_ended(h, r, pass.round, result, wish, now);
+		return probe_ended(h, r, pass.round, end, now);
 	}
-	if (!r->breaker || result == GUARD_NONE)
+	if (!r->breaker || end->result == GUARD_NONE)
 		return GUARD_SAME;
 	b = breaker_of(atomic_load_explicit(&h->breaker, memory_order_relaxed));
 	if (b.state != GUARD_STATE_CLOSED)
 		return GUARD_SAME;
 	guard_ring_add(&h->ends, r->window, now, failed);
-	if (!failed || (result != GUARD_LASTING && !too_many(h, r, now)))
+	if (!failed || (end->result != GUARD_LASTING && !too_many(h, r, now)))
 		return GUARD_SAME;
-	return guard_breaker_open(h, r, result == GUARD_LASTING, wish, now) ? GUARD_OPENED : GUARD_SAME;
+	return guard_breaker_open(h, r, end, now) ? GUARD_OPENED : GUARD_SAME;
 }
 
 /* The process of the slot is gone, and so are its probes. */

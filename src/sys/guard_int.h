@@ -39,8 +39,8 @@ int guard_running(const struct guard_handler *h);
 /* guard_breaker.c */
 struct guard_pass guard_breaker_pass(struct guard_handler *h, const struct guard_rule *r, int slot, int64_t now);
 enum guard_event guard_breaker_ended(struct guard_handler *h, const struct guard_rule *r, int slot,
-    struct guard_pass pass, enum guard_result result, int64_t wish, int64_t now);
-bool guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, bool lasting, int64_t wish, int64_t now);
+    struct guard_pass pass, const struct guard_end *end, int64_t now);
+bool guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, const struct guard_end *end, int64_t now);
 int guard_breaker_room(const struct guard_handler *h, const struct guard_rule *r, int64_t now, int64_t *again_r);
 void guard_breaker_slot_clear(struct guard_handler *h, int slot);
 void guard_breaker_reset(struct guard_handler *h);

@@ -37,14 +37,23 @@ fresh(void)
 static struct guard_pass
 leave(struct guard_handler *h, const struct guard_rule *r, int64_t now)
 {
-	return guard_may_start(h, r, 1, true, now);
+	return guard_may_start(h, r, 1, now);
+}
+
+static enum guard_event
+ended(struct guard_handler *h, const struct guard_rule *r, struct guard_pass pass, enum guard_result result,
+    int64_t wish, int64_t now)
+{
+	struct guard_end end = { .result = result, .first = true, .wish = wish };
+
+	return guard_ended(h, r, 1, pass, &end, now);
 }
 
 /* One run from its start to its end; the event. */
 static enum guard_event
 run(struct guard_handler *h, const struct guard_rule *r, enum guard_result result, int64_t now)
 {
-	return guard_ended(h, r, 1, leave(h, r, now), result, -1, now);
+	return ended(h, r, leave(h, r, now), result, -1, now);
 }
 
 static enum guard_event
@@ -162,9 +171,9 @@ test_probes(void)
 	is_int(b.leave, GUARD_PROBE, "another probe");
 	is_int(leave(h, &r, now).leave, GUARD_NO, "and no third");
 	is_int(room(h, &r, now), 0, "no room");
-	is_int(guard_ended(h, &r, 1, a, GUARD_GOOD, -1, now), GUARD_SAME, "one good probe is not enough");
+	is_int(ended(h, &r, a, GUARD_GOOD, -1, now), GUARD_SAME, "one good probe is not enough");
 	is_int(leave(h, &r, now).leave, GUARD_NO, "still no third");
-	is_int(guard_ended(h, &r, 1, b, GUARD_GOOD, -1, now), GUARD_CLOSED, "both good: closed");
+	is_int(ended(h, &r, b, GUARD_GOOD, -1, now), GUARD_CLOSED, "both good: closed");
 	is_int(look(h, &r, now).failures, 0, "the past is forgotten");
 	is_int(run(h, &r, GUARD_FAILED, now), GUARD_SAME, "so that one failure does not open it again");
 	is_int(look(h, &r, now).running, 0, "nothing is left running");
@@ -200,9 +209,9 @@ test_late(void)
 	runs(h, &r, 10, GUARD_FAILED, T0);
 	a = leave(h, &r, now);
 	b = leave(h, &r, now);
-	is_int(guard_ended(h, &r, 1, early, GUARD_GOOD, -1, now), GUARD_SAME, "what began before has no say");
-	is_int(guard_ended(h, &r, 1, a, GUARD_FAILED, -1, now), GUARD_OPENED, "a probe has");
-	is_int(guard_ended(h, &r, 1, b, GUARD_GOOD, -1, now), GUARD_SAME, "the other one comes too late");
+	is_int(ended(h, &r, early, GUARD_GOOD, -1, now), GUARD_SAME, "what began before has no say");
+	is_int(ended(h, &r, a, GUARD_FAILED, -1, now), GUARD_OPENED, "a probe has");
+	is_int(ended(h, &r, b, GUARD_GOOD, -1, now), GUARD_SAME, "the other one comes too late");
 	is_int(look(h, &r, now).until, 2 * CLOCK_SECOND, "and changes nothing");
 }
 
@@ -226,11 +235,11 @@ test_wish(void)
 	struct guard_handler *h = fresh();
 
 	runs(h, &r, 9, GUARD_FAILED, T0);
-	guard_ended(h, &r, 1, leave(h, &r, T0), GUARD_FAILED, 3 * CLOCK_SECOND, T0);
+	ended(h, &r, leave(h, &r, T0), GUARD_FAILED, 3 * CLOCK_SECOND, T0);
 	is_int(look(h, &r, T0).until, 3 * CLOCK_SECOND, "the pause is as long as the handler asked");
 	h = fresh();
 	runs(h, &r, 9, GUARD_FAILED, T0);
-	guard_ended(h, &r, 1, leave(h, &r, T0), GUARD_FAILED, 3600 * CLOCK_SECOND, T0);
+	ended(h, &r, leave(h, &r, T0), GUARD_FAILED, 3600 * CLOCK_SECOND, T0);
 	is_int(look(h, &r, T0).until, 8 * CLOCK_SECOND, "but no longer than the greatest");
 }
 
@@ -248,7 +257,7 @@ test_lasting(void)
 	canary = leave(h, &r, now);
 	is_int(canary.leave, GUARD_PROBE, "the canary");
 	is_int(leave(h, &r, now).leave, GUARD_NO, "alone");
-	is_int(guard_ended(h, &r, 1, canary, GUARD_GOOD, -1, now), GUARD_CLOSED, "which closes it");
+	is_int(ended(h, &r, canary, GUARD_GOOD, -1, now), GUARD_CLOSED, "which closes it");
 	r.breaker = false;
 	is_int(run(h, &r, GUARD_LASTING, now), GUARD_SAME, "without a breaker nothing opens");
 }
@@ -264,7 +273,7 @@ test_reset(void)
 	is_int(look(h, &r, T0).state, GUARD_STATE_CLOSED, "closed by hand");
 	is_int(look(h, &r, T0).failures, 0, "and nothing remembered");
 	is_int(look(h, &r, T0).opened, 1, "but the count of openings, which never goes back");
-	is_int(guard_ended(h, &r, 1, probe, GUARD_FAILED, -1, T0), GUARD_SAME, "a probe of before has no say");
+	is_int(ended(h, &r, probe, GUARD_FAILED, -1, T0), GUARD_SAME, "a probe of before has no say");
 	is_int(leave(h, &r, T0).leave, GUARD_YES, "all may start");
 }
 
@@ -285,7 +294,7 @@ test_lost_probe(void)
 	is_int(room(h, &r, now), 1, "after its patience it is lost");
 	is_int(leave(h, &r, now).leave, GUARD_PROBE, "and another goes");
 	is_int(leave(h, &r, now).leave, GUARD_NO, "one only");
-	is_int(guard_ended(h, &r, 1, lost, GUARD_GOOD, -1, now), GUARD_CLOSED, "late is good enough");
+	is_int(ended(h, &r, lost, GUARD_GOOD, -1, now), GUARD_CLOSED, "late is good enough");
 }
 
 static void
@@ -303,7 +312,7 @@ test_dead_process(void)
 	pid = fork();
 	if (pid == 0) {
 		for (int i = 0; i < 2; i++)
-			if (guard_may_start(h, &r, 7, true, now).leave != GUARD_PROBE)
+			if (guard_may_start(h, &r, 7, now).leave != GUARD_PROBE)
 				_exit(1);
 		abort();
 	}
@@ -335,7 +344,7 @@ test_processes(void)
 	for (int i = 0; i < 4; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
-			for (n = 0; guard_may_start(h, &r, i, true, T0 + CLOCK_SECOND).leave == GUARD_PROBE;)
+			for (n = 0; guard_may_start(h, &r, i, T0 + CLOCK_SECOND).leave == GUARD_PROBE;)
 				n++;
 			_exit(write(pipes[1], &n, sizeof(n)) != sizeof(n));
 		}
@@ -357,6 +366,7 @@ test_counting(void)
 	struct guard *g = guard_new();
 	struct guard_rule r = rule();
 	struct guard_handler *h;
+	struct guard_end end = { .result = GUARD_FAILED, .wish = -1 };
 	int status, opened_by = 0;
 	pid_t pids[4];
 
@@ -370,8 +380,7 @@ test_counting(void)
 			int n = 0;
 
 			for (int k = 0; k < 1000; k++)
-				n += guard_ended(h, &r, i, guard_may_start(h, &r, i, true, T0), GUARD_FAILED, -1, T0) ==
-				     GUARD_OPENED;
+				n += guard_ended(h, &r, i, guard_may_start(h, &r, i, T0), &end, T0) == GUARD_OPENED;
 			_exit(n);
 		}
 		MUST(pids[i] > 0);
@@ -456,9 +465,9 @@ all_end(struct guard_handler *h, const struct guard_rule *r, int n, enum guard_r
 	enum guard_event event = GUARD_SAME;
 
 	for (; n > 0 && event == GUARD_SAME; n--)
-		event = guard_ended(h, r, 1, pass, result, -1, now);
+		event = ended(h, r, pass, result, -1, now);
 	for (; n > 0; n--)
-		(void)guard_ended(h, r, 1, pass, GUARD_NONE, -1, now);
+		(void)ended(h, r, pass, GUARD_NONE, -1, now);
 	return event;
 }
 

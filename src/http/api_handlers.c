@@ -1,0 +1,210 @@
+/* api_handlers.c - the handlers of this node as its guard sees them: breaker, retry budget, window; and a way to begin anew.
+ *
+ * All of it is read from the memory that the processes of the node share: it costs the database nothing, and tells of this node only.
+ * The same numbers are on the page of metrics.
+ */
+#include "base/clock.h"
+#include "log/log.h"
+
+#include "http/api_int.h"
+
+struct seen {
+	const struct conf_handler *h;
+	struct guard_rule rule;
+	struct guard_handler *guard;
+	struct guard_seen now;
+};
+
+static struct seen
+look(const struct api *a, const struct conf_handler *h)
+{
+	struct seen s = { .h = h };
+
+	conf_guard_rule(a->conf, h, &s.rule);
+	s.guard = a->guard != NULL ? guard_of(a->guard, span_of(h->title)) : NULL;
+	guard_look(s.guard, &s.rule, clock_now(), &s.now);
+	return s;
+}
+
+/* --- the list ---------------------------------------------------------------------------------------------------------------------- */
+
+static void
+put_breaker(struct buf *b, const struct seen *s)
+{
+	char until[CLOCK_TEXT];
+
+	if (!s->rule.breaker) {
+		buf_puts(b, "null");
+		return;
+	}
+	buf_printf(b, "{\"state\":\"%s\",\"until\":", guard_state_name(s->now.state));
+	clock_format(clock_wall() + s->now.until, until);
+	if (s->now.state == GUARD_STATE_OPEN)
+		buf_printf(b, "\"%s\"", until);
+	else
+		buf_puts(b, "null");
+	buf_printf(
+	    b, ",\"runs\":%d,\"failures\":%d,\"opened\":%jd}", s->now.runs, s->now.failures, (intmax_t)s->now.opened);
+}
+
+static void
+put_budget(struct buf *b, const struct seen *s)
+{
+	if (s->rule.retry_window == 0)
+		buf_puts(b, "null");
+	else
+		buf_printf(b, "{\"left\":%jd,\"window\":%g,\"refused\":%jd}", (intmax_t)s->now.retries_left,
+		    (double)s->rule.retry_window / (double)CLOCK_SECOND, (intmax_t)s->now.refused);
+}
+
+static void
+put_handler(struct buf *b, const struct seen *s)
+{
+	buf_puts(b, "{\"name\":");
+	buf_json_string(b, span_of(s->h->title));
+	buf_puts(b, ",\"kind\":\"");
+	conf_handler_kind(s->h, b);
+	buf_puts(b, "\",\"breaker\":");
+	put_breaker(b, s);
+	buf_puts(b, ",\"retry_budget\":");
+	put_budget(b, s);
+	buf_puts(b, ",\"concurrency\":{\"window\":");
+	if (s->rule.adaptive)
+		buf_printf(b, "%d", s->now.window);
+	else
+		buf_puts(b, "null");
+	buf_printf(b, ",\"running\":%d}}", s->now.running);
+}
+
+static void
+reply(struct http_request *r, struct buf *b)
+{
+	http_reply_header(r, "Cache-Control", SPAN("no-store"));
+	http_reply(r, 200, "application/json", buf_span(b));
+	buf_free(b);
+}
+
+void
+api_handlers(void *app, struct http_request *r)
+{
+	const struct api *a = api_of(app);
+	struct buf b = { 0 };
+
+	buf_puts(&b, "{\"items\":[");
+	for (int i = 0; i < a->conf->nhandlers; i++) {
+		struct seen s = look(a, &a->conf->handlers[i]);
+
+		if (i > 0)
+			buf_putc(&b, ',');
+		put_handler(&b, &s);
+	}
+	buf_puts(&b, "]}");
+	reply(r, &b);
+}
+
+/* --- beginning anew ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+reply_unknown(struct http_request *r, struct span name)
+{
+	struct http_problem p = { .status = 404, .code = "unknown_handler" };
+
+	p.detail = arena_printf(http_arena(r),
+	    "no handler of this node is called \"%.*s\"; GET /v1/handlers lists them", (int)name.len, name.ptr);
+	http_reply_problem(r, &p);
+}
+
+void
+api_handler_reset(void *app, struct http_request *r)
+{
+	const struct api *a = api_of(app);
+	struct span name = http_param(r, "name");
+	const struct conf_handler *h = conf_handler_find(a->conf, name);
+	struct buf b = { 0 };
+	struct seen s;
+
+	if (h == NULL) {
+		reply_unknown(r, name);
+		return;
+	}
+	s = look(a, h);
+	log_notice(
+	    "handler reset by hand", log_str("handler", h->title), log_str("breaker", guard_state_name(s.now.state)));
+	guard_reset(s.guard);
+	if (a->wake != NULL)
+		wake_workers_ring(a->wake);
+	s = look(a, h);
+	put_handler(&b, &s);
+	reply(r, &b);
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool
+breaker_state(const struct seen *s, int64_t *n_r)
+{
+	*n_r = (int64_t)s->now.state;
+	return s->rule.breaker;
+}
+
+static bool
+breaker_opened(const struct seen *s, int64_t *n_r)
+{
+	*n_r = s->now.opened;
+	return true;
+}
+
+static bool
+budget_refused(const struct seen *s, int64_t *n_r)
+{
+	*n_r = s->now.refused;
+	return true;
+}
+
+static bool
+concurrency_window(const struct seen *s, int64_t *n_r)
+{
+	*n_r = s->now.window;
+	return s->rule.adaptive;
+}
+
+/* Their numbers live in the guard, not in counters.def. */
+static const struct {
+	const char *prom, *kind, *words;
+	bool (*value)(const struct seen *s, int64_t *n_r); /* false: it has none */
+} families[] = {
+	{ "taskq_breaker_state", "gauge", "circuit breaker of the handler: 0 closed, 1 open, 2 half open",
+	    breaker_state },
+	{ "taskq_breaker_opened_total", "counter", "times that it opened", breaker_opened },
+	{ "taskq_retry_budget_refused_total", "counter", "retries that waited for the retry budget", budget_refused },
+	{ "taskq_concurrency_window", "gauge", "runs at once of an adaptive handler", concurrency_window },
+};
+
+static void
+put_label(struct buf *b, const char *value)
+{
+	for (; *value != '\0'; value++) {
+		if (*value == '\\' || *value == '"' || *value == '\n')
+			buf_putc(b, '\\');
+		buf_putc(b, *value == '\n' ? 'n' : *value);
+	}
+}
+
+void
+api_handlers_metrics(const struct api *a, struct buf *b)
+{
+	for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+		buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", families[f].prom, families[f].words, families[f].prom,
+		    families[f].kind);
+		for (int i = 0; i < a->conf->nhandlers; i++) {
+			struct seen s = look(a, &a->conf->handlers[i]);
+			int64_t n;
+
+			if (!families[f].value(&s, &n))
+				continue;
+			buf_printf(b, "%s{handler=\"", families[f].prom);
+			put_label(b, s.h->title);
+			buf_printf(b, "\"} %jd\n", (intmax_t)n);
+		}
+	}
+}

@@ -51,15 +51,16 @@ is($seen->{last_error}, 'failed as asked', 'and tells why');
 my $wait = Taskq->pg->psql("select extract(epoch from due_at - now()) from taskq.waiting where id = '$task->{id}'");
 ok($wait > 3600 && $wait < 1.31 * 3600, "its back-off grows by 10 to 30 per cent: $wait");
 
-$task = $t->submit('slow', { error_class => 'AUTH' }, max_attempts => 1);
-wait_for(sub { ($t->task($task)->{error_class} || '') eq 'AUTH' }, 20, 'the failure');
-is($t->task($task)->{attempts}, 0, 'a lack of rights costs no attempt');
-is($t->task($task)->{status}, 'pending', 'and waits');
-
 $task = $t->submit('slow', { error_class => 'RATE_LIMITED', retry_after => 77 });
 wait_for(sub { ($t->task($task)->{error_class} || '') eq 'RATE_LIMITED' }, 20, 'the limit');
 $wait = Taskq->pg->psql("select extract(epoch from due_at - now()) from taskq.waiting where id = '$task->{id}'");
 ok($wait > 60 && $wait <= 77, "as long as it asked: $wait");
+
+# Last of this handler: it is paused then.
+$task = $t->submit('slow', { error_class => 'AUTH' }, max_attempts => 1);
+wait_for(sub { ($t->task($task)->{error_class} || '') eq 'AUTH' }, 20, 'the failure');
+is($t->task($task)->{attempts}, 0, 'a lack of rights costs no attempt');
+is($t->task($task)->{status}, 'pending', 'and waits');
 
 is($t->metric('taskq_tasks_finished_total', task_type => 'fail', outcome => 'retry'), 2, 'retries are counted');
 is($t->metric('taskq_tasks_finished_total', task_type => 'fail', outcome => 'dead_letter'), 1, 'deaths too');

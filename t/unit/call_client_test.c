@@ -1,70 +1,14 @@
 /* call_client_test.c - calls on a loop: each ends exactly once or is cancelled, also from within another's end; connections are kept. */
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "call/call.h"
+#include "t/unit/fake_service.h"
 #include "t/unit/tap.h"
-
-#define PEERS 16
 
 static struct loop *loop;
 static struct conf *conf;
 static struct call_client *client;
-static int port;
-
-/* --- a service on the same loop: it answers each read with what `says` is, or not at all ------------------------------------------ */
-
-static int listener, npeers;
-static struct peer {
-	int fd;
-	struct loop_fd *watch;
-} peers[PEERS];
-static const char *says;
-
-static void
-peer_read(void *arg, int events UNUSED)
-{
-	struct peer *p = arg;
-	char bytes[4096];
-	ssize_t n = read(p->fd, bytes, sizeof(bytes));
-
-	if (n <= 0) {
-		loop_fd_free(&p->watch);
-		close(p->fd);
-	} else if (says != NULL && write(p->fd, says, strlen(says)) < 0) {
-		perror("write");
-	}
-}
-
-static void
-peer_accept(void *arg UNUSED, int events UNUSED)
-{
-	struct peer *p = &peers[npeers];
-
-	p->fd = accept(listener, NULL, NULL);
-	if (p->fd < 0 || ++npeers == PEERS)
-		abort();
-	p->watch = loop_fd_new(loop, p->fd, LOOP_READ, peer_read, p);
-}
-
-static struct loop_fd *
-service_open(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(listener, (struct sockaddr *)(void *)&a, sizeof(a)) != 0 || listen(listener, PEERS) != 0 ||
-	    getsockname(listener, (struct sockaddr *)(void *)&a, &len) != 0)
-		abort();
-	port = ntohs(a.sin_port);
-	return loop_fd_new(loop, listener, LOOP_READ, peer_accept, NULL);
-}
 
 /* --- calls ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -143,7 +87,7 @@ test_answers(void)
 {
 	struct end one = { 0 }, two = { 0 };
 
-	says = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue";
+	service.says = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue";
 	one.starts = &two;
 	(void)!start(&one);
 	is_int(one.times, 0, "nothing happens within the call");
@@ -153,9 +97,10 @@ test_answers(void)
 	is_str(one.body, "true", "with its body");
 	is_int(two.times, 1, "a call that was started by the end of another ended too");
 	is_int(two.status, 200, "with a status");
-	is_int(npeers, 1, "on the same connection");
-	says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-	       "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
+	is_int(service.npeers, 1, "on the same connection");
+	service.says =
+	    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+	    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 	one = (struct end){ 0 };
 	(void)!start(&one);
 	run(20 * CLOCK_SECOND);
@@ -169,19 +114,19 @@ test_cancel(void)
 {
 	struct end one = { 0 }, two = { 0 };
 	struct call *c;
-	int before = npeers;
+	int before = service.npeers;
 
-	says = NULL;
+	service.says = NULL;
 	c = start(&one);
 	call_cancel(&c);
 	ok(c == NULL, "cancelled at once");
 	c = start(&one);
 	run(CLOCK_SECOND / 5);
-	is_int(npeers, before + 1, "connected");
+	is_int(service.npeers, before + 1, "connected");
 	call_cancel(&c);
 	c = start_to("http://localhost:1/", 0, &one);
 	call_cancel(&c);
-	says = "HTTP/1.1 204 No\r\n\r\n";
+	service.says = "HTTP/1.1 204 No\r\n\r\n";
 	two.cancels = start(&one);
 	one.cancels = start(&two);
 	waiting = 1;
@@ -197,7 +142,7 @@ test_trouble(void)
 {
 	struct end silent = { 0 }, forbidden = { 0 }, last = { 0 };
 
-	says = NULL;
+	service.says = NULL;
 	waiting = 0;
 	(void)!start_to(url, CLOCK_SECOND / 10, &silent);
 	(void)!start_to("http://127.0.0.2:1/", 0, &forbidden);
@@ -215,7 +160,6 @@ main(void)
 {
 	static const char *allow[] = { "127.0.0.1", NULL };
 	struct buf errors = { 0 };
-	struct loop_fd *watch;
 
 	signal(SIGPIPE, SIG_IGN);
 	loop = loop_new();
@@ -223,15 +167,13 @@ main(void)
 	if (conf == NULL)
 		abort();
 	conf->call.allow = (struct conf_list){ allow, 1 };
-	watch = service_open();
+	service_open(loop);
 	client = call_client_new(loop, conf);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", service.port);
 	test_answers();
 	test_cancel();
 	test_trouble();
-	loop_fd_free(&watch);
-	for (int i = 0; i < npeers; i++)
-		loop_fd_free(&peers[i].watch);
+	service_close();
 	loop_free(&loop);
 	conf_free(&conf);
 	buf_free(&errors);

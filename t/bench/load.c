@@ -251,10 +251,17 @@ conn_write(struct conn *c)
 		quit("could not watch a connection: %s", strerror(errno));
 }
 
+/* Each key has been sent once, but not all are answered: one that came again now might be stored first. */
+static bool
+keys_pending(void)
+{
+	return opt.mode == REPLAY && ends == 0 && next_serial >= (uint64_t)opt.keys;
+}
+
 static void
 conn_ask(struct conn *c, double t)
 {
-	if (ends > 0 && t >= ends)
+	if ((ends > 0 && t >= ends) || keys_pending())
 		return;
 	c->serial = next_serial++;
 	c->flying = true;
@@ -367,17 +374,28 @@ conn_read(struct conn *c)
 /* --- the whole ------------------------------------------------------------------------------------------------------ */
 
 static void
+ask_all(struct conn *conns, double t)
+{
+	int i;
+
+	for (i = 0; i < opt.connections; i++)
+		if (!conns[i].flying)
+			conn_ask(&conns[i], t);
+}
+
+static void
 run(struct conn *conns)
 {
 	struct epoll_event events[256];
 	double t = now(), give_up = t + WARM_MAX;
+	bool pending;
 	int i, n;
 
 	if (opt.mode != REPLAY || opt.primed)
 		begin(t);
-	for (i = 0; i < opt.connections; i++)
-		conn_ask(&conns[i], t);
+	ask_all(conns, t);
 	while (flying > 0) {
+		pending = keys_pending();
 		n = epoll_wait(poller, events, 256, 100);
 		for (i = 0; i < n; i++) {
 			if (events[i].events & EPOLLOUT)
@@ -386,6 +404,8 @@ run(struct conn *conns)
 				conn_read(events[i].data.ptr);
 		}
 		t = now();
+		if (pending && !keys_pending())
+			ask_all(conns, t);
 		if (t > (ends > 0 ? ends + LAST_ANSWERS : give_up))
 			break;
 	}

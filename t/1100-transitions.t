@@ -30,7 +30,7 @@ my $other = "taskq.at('$base', 1)";
 my $lease = "insert into taskq.lease values ($id, 100, 1, $other, 1, 0, 7, 0, 0, 0, 0, false)";
 my $tried = "insert into taskq.tried (id, lease_id, bucket, why, run, worker) values ($id, 100, 1, 1, 1, 7)";
 my @common = (
-	'delete from taskq.' . join('; delete from taskq.', qw(done tried task ready lease waiting dead amend worker)),
+	'delete from taskq.' . join('; delete from taskq.', qw(done tried task ready lease waiting dead amend worker expiry)),
 	'insert into taskq.queue (name) values (\'q\') on conflict do nothing',
 	'insert into taskq.kind (name) values (\'k\') on conflict do nothing',
 	'insert into taskq.lane overriding system value values (1, (select id from taskq.queue), (select id from taskq.kind)) on conflict do nothing',
@@ -59,6 +59,7 @@ my %events = (
 	REAP => [['worker_delete', 7], ['worker_leases_lock', 7], ['reap', 7, 9000]],
 	BURY => [['lease_share', @left[1, 2]], ['bury', @left, "array['X']", @failure]],
 	CANCEL => [['cancel_waiting', $id], ['cancel_ready', $id, 1, '0::int2', 900], ['lease_cover_lock', $id], ['cancel_leased', $id]],
+	EXPIRE => [['expire_ready', 200, 9500], ['expire_waiting', 200, 9500], ['expire_rest', 200, 1000]],
 	PROMOTE => [['promote', 7000]],
 	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1]],
 	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id, 1], ['retry_failed', $id, 3, 'false', 6000, 1]],
@@ -66,6 +67,9 @@ my %events = (
 # A worker writes one outcome for a task of its lease and forgets it: that rule is run/'s, and the finish that is repeated after a
 # lost line looks at tried.  The first, fast one does not.
 my %by_code = map { $_ => 1 } 'WAITING SUCCEED', 'DEAD SUCCEED';
+
+# It is late, and never started.
+my @late = ("insert into taskq.expiry values ($id, 1, now() - interval '1 s', 1)", 'update taskq.waiting set run = 0');
 
 my $run = Taskq::Interleave->new($pg->conninfo(db => $db));
 my $moves = 0;
@@ -76,7 +80,7 @@ for my $state (sort keys %rows) {
 			next if $living && $by_code{"$state $event"};
 			my $to = $legal{"$state $event"} || $state;
 			$moves++ if $to ne $state;
-			my $setup = join '; ', @common, @{ $rows{$state} }, $living ? $lease : ();
+			my $setup = join '; ', @common, @{ $rows{$state} }, $living ? $lease : (), $event eq 'EXPIRE' ? @late : ();
 			my $get = read_file(srcdir() . '/sql/queries/get.sql');
 			$get =~ s/^--.*\n//mg;
 			$get =~ s/\$1/$id/g;
@@ -86,5 +90,5 @@ for my $state (sort keys %rows) {
 		}
 	}
 }
-cmp_ok($moves, '>=', 14, 'moves were made');
+cmp_ok($moves, '>=', 16, 'moves were made');
 done_testing;

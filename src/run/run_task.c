@@ -207,6 +207,30 @@ run_task_stop(struct run_task *t, enum run_stop why)
 	}
 }
 
+/* --- the end before a start ----------------------------------------------------------------------------------------------------- */
+
+/* Dead without a start. */
+static void
+task_bury(struct run_task *t, enum task_class class, const char *code, const char *message)
+{
+	t->exec.arena = t->arena;
+	exec_fail(&t->exec, class, code, span_of(message));
+	t->exec.end.retry_after = -1;
+	t->exec.end.snooze = -1;
+	t->started_at = t->ended_at = clock_now();
+	t->started_db = store_db_now(t->run->o.store);
+}
+
+/* It came too late to its turn: not started, not charged. */
+static void
+task_bury_expired(struct run_task *t)
+{
+	task_bury(t, TASK_NON_RETRYABLE, "EXPIRED", "not started in time");
+	t->verdict = (struct run_verdict){ .kind = STORE_BURY, .reason = "EXPIRED" };
+	stats_inc(S_EXPIRED);
+	run_task_move(t, RUN_ENDED);
+}
+
 /* --- the start ------------------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -246,6 +270,10 @@ task_start(struct run_task *t)
 {
 	enum exec_begin begin;
 
+	if (task_is_expired(&t->row, store_db_now(t->run->o.store))) {
+		task_bury_expired(t);
+		return true;
+	}
 	if (t->run->handlers[t->handler].barred || !run_guard_start(t))
 		return false;
 	task_prepare(t);
@@ -329,18 +357,6 @@ task_new(struct run *r, const struct store_claimed *c)
 	list_push(&r->tasks[RUN_QUEUED], &t->node);
 	task_count(t, RUN_QUEUED, 1);
 	return t;
-}
-
-/* Dead without a start. */
-static void
-task_bury(struct run_task *t, enum task_class class, const char *code, const char *message)
-{
-	t->exec.arena = t->arena;
-	exec_fail(&t->exec, class, code, span_of(message));
-	t->exec.end.retry_after = -1;
-	t->exec.end.snooze = -1;
-	t->started_at = t->ended_at = clock_now();
-	t->started_db = store_db_now(t->run->o.store);
 }
 
 /* No handler in this configuration: dead at once, counted as its attempt. */

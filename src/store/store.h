@@ -286,6 +286,8 @@ void store_promote(struct store *s, store_count_fn *fn, void *arg);
 void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg);
 /* Workers of this node from earlier starts. */
 void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
+/* Tasks that were not started in time, at most 200 at once, are dead, also in what is paused.  count: such tasks; next: as for promotion. */
+void store_expire(struct store *s, store_count_fn *fn, void *arg);
 /* Silent workers and leases that belong to nobody. */
 void store_reap(struct store *s, store_count_fn *fn, void *arg);
 /* Measures the queues and tells the ration of this node.  next: measuring costs no more than a twentieth of the time. */

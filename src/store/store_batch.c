@@ -293,6 +293,7 @@ batch_send(struct batch *b)
 	stmt_int2(t, task_id_bucket(&b->items[0]->id));
 	bind_ranges(t, b);
 	bind_patience(t, b->owner->store, b->patience);
+	expiry_add(r, b->items, b->n);
 	stats_observe(H_BATCH, b->n);
 	request_send(b->owner->pool, r);
 }

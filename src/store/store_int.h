@@ -337,6 +337,15 @@ void asker_free(struct asker **k); /* after it */
 bool unique_wanted(const struct item *it) MUSTCHECK;
 void unique_run(struct submitter *u); /* sends of those that wait what may go now */
 
+/* --- duties: store_keep.c, store_expire.c ---------------------------------------------------------------------------------------- */
+
+struct store_pool *keep_pool(const struct store *s) MUSTCHECK;
+
+/* --- what is of no use after a time: store_expire.c ------------------------------------------------------------------------------ */
+
+/* Adds what such tasks among these need, after the statement that stores them; nothing when there is none. */
+void expiry_add(struct request *r, struct item *const *items, int n);
+
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
 /* The ten columns from lane to payload as they follow each other in get, list and idem_read. */

@@ -56,7 +56,7 @@ duty_answer(struct duty *d, const struct request *r, int64_t next)
 	mem_free(&d);
 }
 
-static struct store_pool *
+struct store_pool *
 keep_pool(const struct store *s)
 {
 	return s->keeper_pool != NULL ? s->keeper_pool : store_any_pool(s);

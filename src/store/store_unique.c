@@ -116,6 +116,7 @@ unique_send(struct submitter *u, struct item *it)
 	stmt_array(t);
 	stmt_uuid(t, &it->digest);
 	stmt_array_end(t);
+	expiry_add(r, &it, 1);
 	u->uniques_sent++;
 	request_send(u->pool, r);
 }

@@ -20,6 +20,7 @@
 #define TASK_TRACE_MAX 128        /* bytes of trace_id */
 #define TASK_GROUP_MAX 128        /* bytes of group */
 #define TASK_DELAY_MAX 31536000   /* seconds of delay: 365 days */
+#define TASK_EXPIRES_MAX 31536000 /* seconds of expires_in: 365 days */
 #define TASK_UNIQUE_MAX 255       /* bytes of a unique name */
 #define TASK_WINDOW_MAX 2678400   /* seconds that a unique name may be held: 31 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
@@ -167,6 +168,8 @@ struct task_request {
 	int64_t run_at;           /* us since the epoch; 0: now */
 	int64_t delay;            /* us from acceptance; 0: none.  Never with run_at.  Who stores the task adds the clock; the
 	                           * fingerprint must not */
+	int64_t expires_at;         /* us since the epoch: of no use when it has not started by then; 0: never */
+	int64_t expires_in;         /* the same, us from acceptance; 0: none.  Never with expires_at */
 	struct span schema_version; /* empty: none */
 	struct span trace_id;       /* empty: none */
 	struct span group;          /* empty: none */
@@ -189,6 +192,7 @@ struct task_row {
 	int max_attempts;       /* amended value where a retry by hand changed it */
 	int64_t created_at;     /* database clock, us since the epoch */
 	int64_t run_at;         /* 0: at once */
+	int64_t expires_at, expires_in; /* as they were asked for; see task_expires_at() */
 	struct span payload;
 	struct span schema_version;
 	struct span trace_id;
@@ -210,13 +214,18 @@ struct task_row {
 /* What a row takes over from the request; the rest of it stays as it is.  task_codec.c */
 void task_row_of_request(const struct task_request *r, struct task_row *row);
 
+/* When a task that has not started is of no use any more, us since the epoch; 0: never.  task_codec.c */
+int64_t task_expires_at(const struct task_row *row);
+/* It was not started in time: what started once, whatever became of that, does not expire. */
+bool task_is_expired(const struct task_row *row, int64_t now);
+
 /* The JSON of a task: task_render.c.  `as_submitted` leaves the moving part at its first value, so that the answer to a
  * submission is a pure function of the stored row: replays render it again, byte for byte.  A renderer that has been
  * released is never edited; a change is a new version beside it. */
 #define TASK_RENDER_VERSION 1
 void task_render(struct buf *b, const struct task_row *row, enum task_surface surface, int version, bool as_submitted);
 
-/* Options of a task that no statement looks into, packed with msgpack: schema_version, trace_id, labels.  A task without any
+/* Options of a task that no statement looks into, packed with msgpack: schema_version, trace_id, labels, expiry.  A task without any
  * packs to no bytes at all.  task_codec.c */
 void task_options_pack(struct buf *b, const struct task_request *r);
 /* False when the bytes are not ours; spans point into `packed`. */

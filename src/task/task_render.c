@@ -130,6 +130,8 @@ render_v1_1(struct buf *b, const struct task_row *row, bool as_submitted)
 	put_text(b, ",\"schema_version\":", row->schema_version);
 	put_labels(b, ",\"labels\":", row);
 	put_text(b, ",\"group\":", row->group);
+	if (task_expires_at(row) != 0)
+		put_time(b, ",\"expires_at\":", task_expires_at(row));
 	buf_putc(b, '}');
 }
 
@@ -187,6 +189,8 @@ task_envelope_json(struct buf *b, const struct task_envelope *e)
 	put_text(b, ",\"error_code\":", row->error_code);
 	put_text(b, ",\"error_class\":", row->error_class);
 	put_text(b, ",\"schema_version\":", row->schema_version);
+	if (task_expires_at(row) != 0)
+		put_time(b, ",\"expires_at\":", task_expires_at(row));
 	put_json(b, ",\"payload\":", row->payload);
 	buf_putc(b, '}');
 }

@@ -141,22 +141,23 @@ take_int(const struct reader *rd, const struct field *f, uint32_t value)
 }
 
 static bool
-take_delay(const struct reader *rd, const struct field *f, uint32_t value)
+take_seconds(const struct reader *rd, const struct field *f, uint32_t value)
 {
 	int seconds = 0;
 
 	if (!take_number(rd, f, value, &seconds))
 		return false;
-	rd->r->delay = seconds * CLOCK_SECOND;
+	*(int64_t *)(void *)((char *)rd->r + f->place) = seconds * CLOCK_SECOND;
 	return true;
 }
 
 static bool
 take_time(const struct reader *rd, const struct field *f, uint32_t value)
 {
+	int64_t *time = (int64_t *)(void *)((char *)rd->r + f->place);
 	struct span text;
 
-	if (!text_of(rd, value, f->min, f->max, &text) || !clock_parse(text, &rd->r->run_at))
+	if (!text_of(rd, value, f->min, f->max, &text) || !clock_parse(text, time))
 		return refuse(
 		    rd, f, value, "expected a time of RFC 3339, like 2030-01-31T08:00:00Z, in the years 1970 to 9999");
 	return true;
@@ -203,7 +204,9 @@ static const struct field fields[] = {
 	{ "max_attempts", take_int, PLACE(max_attempts), 1, TASK_ATTEMPTS_MAX },
 	{ "priority", take_int, PLACE(priority), TASK_PRIORITY_MIN, TASK_PRIORITY_MAX },
 	{ "run_at", take_time, PLACE(run_at), 1, 64 },
-	{ "delay", take_delay, PLACE(delay), 0, TASK_DELAY_MAX },
+	{ "delay", take_seconds, PLACE(delay), 0, TASK_DELAY_MAX },
+	{ "expires_at", take_time, PLACE(expires_at), 1, 64 },
+	{ "expires_in", take_seconds, PLACE(expires_in), 1, TASK_EXPIRES_MAX },
 	{ "schema_version", take_text, PLACE(schema_version), 1, TASK_SCHEMA_MAX },
 	{ "trace_id", take_text, PLACE(trace_id), 1, TASK_TRACE_MAX },
 	{ "group", take_text, PLACE(group), 1, TASK_GROUP_MAX },
@@ -224,7 +227,8 @@ static bool
 refuse_unknown(const struct reader *rd, uint32_t name)
 {
 	problem_set(rd->p, "unknown_field", rd->s->tokens[name].start - 1,
-	    "expected only task_type, queue, payload, max_attempts, priority, run_at, delay, schema_version, trace_id, "
+	    "expected only task_type, queue, payload, max_attempts, priority, run_at, delay, expires_at, expires_in, "
+	    "schema_version, trace_id, "
 	    "group, labels, unique");
 	problem_point_name(rd->p, rd->s, name);
 	rd->p->input = json_whole(rd->s, name + 1);
@@ -247,11 +251,57 @@ take_key(const struct reader *rd, uint32_t value)
 	return true;
 }
 
+/* Where the times stand: tokens of their names; 0: they are not there. */
+struct times {
+	uint32_t run_at, delay, expires_at, expires_in;
+};
+
+static void
+times_note(struct times *at, const struct field *f, uint32_t name)
+{
+	if (f->place == PLACE(run_at))
+		at->run_at = name;
+	else if (f->place == PLACE(delay))
+		at->delay = name;
+	else if (f->place == PLACE(expires_at))
+		at->expires_at = name;
+	else if (f->place == PLACE(expires_in))
+		at->expires_in = name;
+}
+
+static bool
+refuse_time(const struct reader *rd, uint32_t name, const char *field, const char *what)
+{
+	problem_set(rd->p, "invalid_field", rd->s->tokens[name].start - 1, "%s", what);
+	problem_point_text(rd->p, field);
+	return false;
+}
+
+/* A time and a number of seconds cannot be compared without a clock, which a request that may come again must not depend on: such a task
+ * may expire before it may run. */
+static bool
+times_fit(const struct reader *rd, const struct times *at)
+{
+	const struct task_request *r = rd->r;
+
+	if (at->delay != 0 && at->run_at != 0)
+		return refuse_time(rd, at->delay, "delay", "expected run_at or delay, not both");
+	if (at->expires_at != 0 && at->expires_in != 0)
+		return refuse_time(rd, at->expires_in, "expires_in", "expected expires_at or expires_in, not both");
+	if (at->expires_at != 0 && at->run_at != 0 && r->expires_at <= r->run_at)
+		return refuse_time(
+		    rd, at->expires_at, "expires_at", "expected a time after run_at: it could never start in time");
+	if (at->expires_in != 0 && at->delay != 0 && r->expires_in <= r->delay)
+		return refuse_time(rd, at->expires_in, "expires_in",
+		    "expected more seconds than delay has: it could never start in time");
+	return true;
+}
+
 static bool
 read_v1(const struct reader *rd)
 {
 	const struct json_token *root = rd->s->tokens;
-	uint32_t delay = 0, run_at = 0;
+	struct times at = { 0 };
 
 	if (root->type != JSON_OBJECT) {
 		problem_set(rd->p, "invalid_field", root->start, "expected an object");
@@ -269,10 +319,7 @@ read_v1(const struct reader *rd)
 			return refuse_unknown(rd, name);
 		if (!f->take(rd, f, name + 1))
 			return false;
-		if (f->place == PLACE(run_at))
-			run_at = name;
-		if (f->place == PLACE(delay))
-			delay = name;
+		times_note(&at, f, name);
 	}
 	if (rd->r->task_type.len == 0) {
 		problem_set(rd->p, "missing_field", root->start, "expected task_type, a string of 1 to %d characters",
@@ -280,13 +327,7 @@ read_v1(const struct reader *rd)
 		problem_point_text(rd->p, "task_type");
 		return false;
 	}
-	if (delay != 0 && run_at != 0) {
-		problem_set(
-		    rd->p, "invalid_field", rd->s->tokens[delay].start - 1, "expected run_at or delay, not both");
-		problem_point_text(rd->p, "delay");
-		return false;
-	}
-	return true;
+	return times_fit(rd, &at);
 }
 
 /* --- the fingerprint ----------------------------------------------------------------------------------------------- */
@@ -334,6 +375,10 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 	buf_reserve(&b, r->payload.len + 1024);
 	buf_put(&b, prefix, sizeof(prefix));
 	put_int(&b, "{\"delay\":", r->delay);
+	if (r->expires_at != 0)
+		put_int(&b, ",\"expires_at\":", r->expires_at);
+	if (r->expires_in != 0)
+		put_int(&b, ",\"expires_in\":", r->expires_in);
 	put_text(&b, ",\"group\":", r->group);
 	put_labels(&b, ",\"labels\":", r);
 	put_int(&b, ",\"max_attempts\":", r->max_attempts);

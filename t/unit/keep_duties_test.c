@@ -82,6 +82,7 @@ VERB(store_partitions, "partitions")
 VERB(store_purge_keys, "purge")
 VERB(store_depth, "depth")
 VERB(store_purge_names, "names")
+VERB(store_expire, "expire")
 
 void
 store_release_worker(struct store *s UNUSED, int64_t inc, store_count_fn *fn, void *arg)

@@ -121,7 +121,8 @@ test_envelope(void)
 	    "{\"message_id\":\"018bcfe5-687b-73ff-bfff-ffff00000001\",\"trace_id\":\"t\\\"1\","
 	    "\"task_type\":\"send:welcome\",\"queue\":\"mail\",\"attempt\":4,\"max_attempts\":5,"
 	    "\"first_seen_at\":\"2023-11-14T22:13:20.123456Z\",\"next_retry_at\":null,"
-	    "\"deadline\":\"2023-11-14T22:13:50.123456Z\",\"lease\":\"018bcfe5687b73ffbfffffff000000010123456789abcdef\","
+	    "\"deadline\":\"2023-11-14T22:13:50.123456Z\",\"lease\":"
+	    "\"018bcfe5687b73ffbfffffff000000010123456789abcdef\","
 	    "\"error_code\":\"HANDLER_FAILED\",\"error_class\":\"TRANSIENT\",\"schema_version\":\"2\","
 	    "\"payload\":{\"to\": \"\\u00e9\", \"n\": 18446744073709551616}}",
 	    "the envelope of a handler");
@@ -142,6 +143,37 @@ test_lease(void)
 	text[47] = 'g';
 	ok(!task_lease_parse(span_of(text), &task, &lease_id), "not hexadecimal");
 	ok(!task_lease_parse(SPAN("018bcfe5687b73ffbfffffff00000001ffffffffffffff"), &task, &lease_id), "too short");
+}
+
+static void
+test_expiry(void)
+{
+	struct task_request r = { .trace_id = SPAN("abc"), .expires_at = 5000000 };
+	struct task_row row = { .created_at = 1000000 };
+	struct buf b = { 0 };
+	bool same = true;
+
+	task_options_pack(&b, &r);
+	ok(task_options_unpack(buf_span(&b), &row) && span_is(row.trace_id, "abc"), "options of a task that expires");
+	is_int(task_expires_at(&row), 5000000, "at a time");
+	ok(!task_is_expired(&row, 4999999), "not before it");
+	ok(task_is_expired(&row, 5000000), "but then");
+	row.run = 1;
+	ok(!task_is_expired(&row, 5000000), "not when it has started once");
+	for (size_t len = 1; len < b.len; len++)
+		same = same && !task_options_unpack((struct span){ b.data, len }, &row);
+	ok(same && task_expires_at(&row) == 0, "no part of the bytes is taken for the whole");
+	buf_reset(&b);
+	r.expires_at = 0;
+	r.expires_in = 3000000;
+	task_options_pack(&b, &r);
+	ok(task_options_unpack(buf_span(&b), &row), "seconds from the acceptance");
+	is_int(task_expires_at(&row), 4000000, "which is known when it is read");
+	b.data[1] = 1;
+	ok(!task_options_unpack(buf_span(&b), &row) && task_expires_at(&row) == 0, "six fields are of version 2");
+	buf_free(&b);
+	row.run = 0;
+	ok(!task_is_expired(&row, INT64_MAX), "a task without a time never expires");
 }
 
 static void
@@ -192,5 +224,6 @@ main(void)
 	test_envelope();
 	test_lease();
 	test_options();
+	test_expiry();
 	return done();
 }

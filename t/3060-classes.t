@@ -22,6 +22,7 @@ my $t = Taskq->start(config => <<CONF);
 work { poll = 100ms
 	crash_max = 2 }
 handler plain { command = { "$dir/do" }
+	breaker = off
 	retry_base = 1h
 	retry_cap = 1d }
 handler quick { command = { "$dir/do" }
@@ -29,6 +30,7 @@ handler quick { command = { "$dir/do" }
 	retry_cap = 10ms
 	rules = { "exit 137 = CRASH", "signal USR1 = TRANSIENT STOPPED" } }
 handler ruled { command = { "$dir/do" }
+	breaker = off
 	retry_base = 1h
 	retry_cap = 1d
 	retry_after_max = 2h

@@ -46,6 +46,14 @@ CREATE FUNCTION taskq.pos(uuid) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$select get_byte(uuid_send($1), 14) * 256 + get_byte(uuid_send($1), 15)$_$;
 
+CREATE FUNCTION taskq.starts(tat timestamp with time zone, t timestamp with time zone, every bigint, burst integer) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$select greatest(burst - ceil(greatest(coalesce(extract(epoch from tat - t), 0) * 1000000, 0) / every), 0)::bigint$$;
+
+CREATE FUNCTION taskq.until(tat timestamp with time zone, t timestamp with time zone, every bigint, burst integer) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$select greatest(ceil(coalesce(extract(epoch from tat - t), 0) * 1000000) - (burst - 1) * every, 0)::bigint$$;
+
 CREATE TABLE taskq.amend (
     id uuid NOT NULL,
     bucket smallint NOT NULL,

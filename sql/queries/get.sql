@@ -1,11 +1,11 @@
 -- get: one task, with its state as it follows from the rows: done, else dead, else a lease that covers it and was not left, else
 -- waiting, else ready.
 -- $1 id uuid
--- result: id uuid, lane int4, queue text, kind text, grp text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
+-- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
 --         finished_at timestamptz, result bytea, message text, code text, class int2
 -- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind
-select t.id, t.lane, q.name, k.name, l.grp, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
+select t.id, t.lane, q.name, k.name, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
 	coalesce(a.payload, t.payload) payload,
 	case when d.id is not null then case d.status when 1 then 4 when 2 then 5 else 6 end
 		when x.id is not null then 7 when s.lease_id is not null then 3 when w.id is not null then 2 else 1 end state,

@@ -1,4 +1,4 @@
--- lane_make: interns names.  Run once for each new triple and process, before the batch that needs it; never on the hot path.
+-- lane_make: interns names.  Run once for each new name of a lane and process, before the batch that needs it; never on the hot path.
 -- The rows may come from somebody else at the same time: run lane_read after it, in a statement of its own.
 -- $1 queue text
 -- $2 kind text

@@ -6,14 +6,14 @@
 -- $4 state int2[]        null: any state (numbers of enum task_state)
 -- $5 limit int4
 -- $6 bytes int8
--- result: id uuid, lane int4, queue text, kind text, grp text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
+-- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
 --         finished_at timestamptz, result bytea, message text, code text, class int2
 -- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind
-select g.id, g.lane, g.queue, g.kind, g.grp, g.prio, g.max_attempts, g.created_at, g.run_at, g.options, g.payload, g.state, g.run, g.attempts,
+select g.id, g.lane, g.queue, g.kind, g.grp, g.ord, g.prio, g.max_attempts, g.created_at, g.run_at, g.options, g.payload, g.state, g.run, g.attempts,
 	g.crashes, g.updated_at, g.finished_at, g.result, g.message, g.code, g.class
 from (
-	select c.id, t.lane, q.name queue, k.name kind, l.grp, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
+	select c.id, t.lane, q.name queue, k.name kind, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
 		coalesce(a.payload, t.payload) payload,
 		case when d.id is not null then case d.status when 1 then 4 when 2 then 5 else 6 end
 			when x.id is not null then 7 when s.lease_id is not null then 3 when w.id is not null then 2 else 1 end state,

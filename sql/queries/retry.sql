@@ -18,7 +18,7 @@ with p as materialized (
 	for key share of l
 ),
 r as materialized (
-	select u.*, p.bucket, p.lane, p.prio, p.run, p.attempts, p.crashes, p.lost, p.amended, p.worker
+	select u.*, p.bucket, p.lane, p.prio, p.run, p.attempts, p.crashes, p.lost, p.amended, p.worker, p.counted
 	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		u(id, lo, lease_id, delay, charge, crash, class, code, message, exit, started_at)
 	join p on p.lo = u.lo and p.lease_id = u.lease_id and u.id >= p.lo and u.id <= p.hi
@@ -30,8 +30,8 @@ i as (
 	on conflict do nothing
 	returning id
 )
-insert into taskq.waiting (id, bucket, due_at, lane, prio, run, attempts, crashes, lost, amended, why)
+insert into taskq.waiting (id, bucket, due_at, lane, prio, run, attempts, crashes, lost, amended, why, counted)
 select r.id, r.bucket, now() + r.delay * interval '1 microsecond', r.lane, r.prio, r.run + 1, r.attempts + r.charge,
-	r.crashes + r.crash, r.lost, r.amended, 2
+	r.crashes + r.crash, r.lost, r.amended, 2, r.counted
 from r join i on i.id = r.id
 returning id, due_at

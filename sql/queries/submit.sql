@@ -22,7 +22,7 @@
 -- $20 rhi uuid[]
 -- $21 patience text        lock_timeout of this transaction: for a key that somebody else has written and not committed
 -- result: id uuid, run_at timestamptz, created_at timestamptz   a row per stored task
--- tables: idem, task, waiting, ready
+-- tables: idem, task, waiting, ready, lane
 with patience as materialized (
 	select set_config('lock_timeout', $21, true)
 ),
@@ -46,8 +46,8 @@ t as (
 	returning id, lane, prio, run_at, created_at
 ),
 w as (
-	insert into taskq.waiting (id, bucket, due_at, lane, prio, why)
-	select t.id, $16, t.run_at, t.lane, t.prio, 1
+	insert into taskq.waiting (id, bucket, due_at, lane, prio, why, counted)
+	select t.id, $16, t.run_at, t.lane, t.prio, 1, coalesce((select l.ord <> '' from taskq.lane l where l.id = t.lane), false)
 	from t
 	where t.id >= $10
 ),

@@ -22,7 +22,7 @@
 -- $19 ttl int8
 -- $20 bucket int2
 -- result: id uuid, hold int2, until timestamptz       the holder; no row: the name was free
--- tables: uniq, task, done, dead, tried, waiting, ready, idem
+-- tables: uniq, task, done, dead, tried, waiting, ready, idem, lane
 with h as materialized (
 	select u.id, u.hold, u.until
 	from taskq.uniq u
@@ -66,8 +66,10 @@ t as (
 	select i.task_id, $20, $9, $10, $11, now(), coalesce($12, now() + $13 * interval '1 microsecond'), $15, $16 from i
 ),
 w as (
-	insert into taskq.waiting (id, bucket, due_at, lane, prio, why)
-	select i.task_id, $20, coalesce($12, now() + $13 * interval '1 microsecond'), $9, $10, 1 from i where $14
+	insert into taskq.waiting (id, bucket, due_at, lane, prio, why, counted)
+	select i.task_id, $20, coalesce($12, now() + $13 * interval '1 microsecond'), $9, $10, 1,
+		coalesce((select l.ord <> '' from taskq.lane l where l.id = $9), false)
+	from i where $14
 ),
 r as (
 	insert into taskq.ready (lane, prio, start, bucket, lo, hi, n)

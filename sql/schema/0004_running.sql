@@ -30,6 +30,12 @@ create table taskq.gate (
 comment on table taskq.gate is 'the row of a queue (grp empty) is locked by whoever claims from its counted lanes, so that counting is exact; those of groups keep their rates';
 comment on column taskq.gate.tat is 'theoretical arrival time of a rate limit: the next start is on time from then on';
 
+-- Starts that a rate allows at a moment, and microseconds until it allows the next: one each `every` microseconds, `burst` at once after a rest.
+create function taskq.starts(tat timestamptz, t timestamptz, every bigint, burst integer) returns bigint language sql immutable parallel safe
+as $$select greatest(burst - ceil(greatest(coalesce(extract(epoch from tat - t), 0) * 1000000, 0) / every), 0)::bigint$$;
+create function taskq.until(tat timestamptz, t timestamptz, every bigint, burst integer) returns bigint language sql immutable parallel safe
+as $$select greatest(ceil(coalesce(extract(epoch from tat - t), 0) * 1000000) - (burst - 1) * every, 0)::bigint$$;
+
 alter table taskq.waiting
 	add column counted boolean not null default false,
 	drop constraint waiting_why,

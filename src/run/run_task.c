@@ -317,6 +317,7 @@ row_copy(struct arena *a, struct task_row *to, const struct task_row *from)
 	to->queue = arena_span(a, from->queue);
 	to->task_type = arena_span(a, from->task_type);
 	to->group = arena_span(a, from->group);
+	to->ordering_key = arena_span(a, from->ordering_key);
 	to->payload = arena_span(a, from->payload);
 	to->schema_version = arena_span(a, from->schema_version);
 	to->trace_id = arena_span(a, from->trace_id);

@@ -231,6 +231,12 @@ struct store_limits {
 	int burst, group_burst; /* starts that may come at once */
 };
 
+/* Lanes of one queue with exact limits, or in order: their tasks come one by one, no more than there is room for. */
+struct store_exact {
+	struct span queue;
+	struct store_limits limits;
+};
+
 /* One commit, or none.  The claim does not see what the same step gives back.  A lease has at most one give-back in a step. */
 struct store_step {
 	const struct store_outcome *outcomes;
@@ -240,6 +246,8 @@ struct store_step {
 	const int32_t *lanes; /* lanes to claim from, best first */
 	int nlanes;
 	int claim; /* at most so many tasks; 0: none */
+	const struct store_exact
+	    *exact; /* null: lanes without limits; else the claim sees what the same step ends or gives back */
 };
 struct store_stepped {
 	enum store_status status; /* OK, or FAILED at store_close() */
@@ -248,6 +256,12 @@ struct store_stepped {
 	const struct store_claimed *tasks;
 	int ntasks;
 	bool full; /* the lanes may hold more than the claim took */
+	/* of an exact claim: */
+	bool busy;           /* somebody else is counting: ask again soon */
+	int room;            /* that the limits of the queue left, of what was asked for */
+	int64_t next;        /* us until a rate allows the next start; 0: none holds it */
+	const int32_t *held; /* lanes that have something left */
+	int nheld;
 };
 typedef void store_step_fn(void *arg, const struct store_stepped *s);
 /* The arrays are borrowed until the callback. */
@@ -268,6 +282,7 @@ void store_beat(struct store *s, store_beat_fn *fn, void *arg);
 struct store_lane {
 	int32_t lane;
 	struct span queue, task_type, group;
+	struct span ordering_key; /* empty: its tasks run in any order */
 	bool paused;
 	bool ready; /* a ready row was seen */
 	int prio;   /* of its head */

@@ -48,9 +48,9 @@ batch_free(struct batch *b)
 
 /* --- filling ------------------------------------------------------------------------------------------------------ */
 
-/* Takes the oldest that fit, without their twins, which hang on the first of their key. */
+/* Takes the oldest that fit and may join, without their twins, which hang on the first of their key. */
 static void
-take(struct batch *b, struct submitter *u)
+take(struct batch *b, struct submitter *u, int64_t now)
 {
 	struct item **slots = mem_zalloc(sizeof(struct item *) * TWIN_SLOTS);
 	struct list *pos, *tmp;
@@ -58,10 +58,14 @@ take(struct batch *b, struct submitter *u)
 	int tasks = 0;
 	struct item *it;
 
+	u->filling++;
 	LIST_FOREACH_SAFE (pos, tmp, &u->collected) {
 		it = container_of(pos, struct item, node);
 		if (tasks == BATCH_ITEMS || bytes > BATCH_BYTES_MAX)
 			break;
+		it->later = it->in.request->run_at > now || it->in.request->delay > 0;
+		if (!order_join(u, it))
+			continue;
 		list_remove(&it->node);
 		u->ncollected--;
 		it->sent = true;
@@ -303,15 +307,16 @@ batch_begin(struct submitter *u)
 {
 	struct batch *b;
 	struct id first;
-	int64_t now = store_db_now(u->store);
 	int i;
 
 	if (!batch_first_id(u, &first))
 		return false;
 	b = batch_new(u, BATCH_ITEMS, PATIENCE_MANY);
-	take(b, u);
-	for (i = 0; i < b->n; i++)
-		b->items[i]->later = b->items[i]->in.request->run_at > now || b->items[i]->in.request->delay > 0;
+	take(b, u, store_db_now(u->store));
+	if (b->n == 0) {
+		batch_free(b);
+		return false;
+	}
 	qsort(b->items, (size_t)b->n, sizeof(b->items[0]), compare);
 	for (i = 0; i < b->n; i++) {
 		b->items[i]->id = task_id_at(&first, (uint32_t)i);

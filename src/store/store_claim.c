@@ -46,16 +46,17 @@ probes_of(struct store_worker *w, int32_t lane, struct probe p[2])
 	struct id start;
 
 	p[0] = (struct probe){ lane, -PRIO_END, PRIO_END, { { 0 } } };
-	if (!mark_of(w, l, &start))
+	if ((l != NULL && l->ordering_key.len > 0) || !mark_of(w, l, &start))
 		return 1;
 	p[0].below = l->prio;
 	p[1] = (struct probe){ lane, l->prio, PRIO_END, start };
 	return 2;
 }
 
-static void
-bind_probes(struct store_worker *w, struct stmt *t, const struct store_step *in, bool claims)
+void
+claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims)
 {
+	const struct store_step *in = &w->step.copy;
 	struct probe p[2];
 	int column, i, k, n;
 
@@ -102,7 +103,7 @@ void
 claim_add(struct store_worker *w, struct request *r)
 {
 	struct stepping *st = &w->step;
-	bool claims = st->to == st->copy.noutcomes && st->copy.claim > 0;
+	bool claims = st->to == st->copy.noutcomes && st->copy.claim > 0 && st->copy.exact == NULL;
 	int64_t lease_id = store_new_rid(w->store);
 	struct stmt *t = request_stmt(r, SQL_CLAIM);
 
@@ -111,7 +112,7 @@ claim_add(struct store_worker *w, struct request *r)
 	stmt_int8(t, w->seq + 1);
 	stmt_int8(t, lease_id);
 	stmt_int4(t, claims ? st->copy.claim : 0);
-	bind_probes(w, t, &st->copy, claims);
+	claim_bind_probes(w, t, claims);
 	st->rows = rows_for(w, claims ? st->copy.claim : 0);
 	stmt_int4(t, st->rows);
 	stmt_int4(request_stmt(r, SQL_WORKER_LOOK), w->inc);
@@ -176,6 +177,7 @@ claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_c
 	c->row.queue = lane->queue;
 	c->row.task_type = lane->task_type;
 	c->row.group = lane->group;
+	c->row.ordering_key = lane->ordering_key;
 	c->row.priority = -(int)col_int(res, row, SQL_CLAIM_PRIO);
 	c->row.max_attempts = (int)col_int(res, row, SQL_CLAIM_MAX_ATTEMPTS);
 	c->row.created_at = col_time(res, row, SQL_CLAIM_CREATED_AT);
@@ -205,6 +207,8 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 	int row, n = 0;
 
 	for (row = 0; row < PQntuples(res); row++) {
+		if (col_null(res, row, SQL_CLAIM_LO)) /* of an exact claim: not a task */
+			continue;
 		if (lease_id == 0)
 			lease.lease_id = col_int(res, row, SQL_CLAIM_AGAIN_LEASE_ID);
 		lease.lo = col_id(res, row, SQL_CLAIM_LO);

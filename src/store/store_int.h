@@ -13,6 +13,7 @@
 #include "base/list.h"
 
 #include "store/store.h"
+#include "store/store_order.h"
 #include "store/store_sql.h"
 
 /* --- statements: store_stmt.c ------------------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ bool store_error_is_final(const char *sqlstate, const char *constraint);
 
 /* --- requests --------------------------------------------------------------------------------------------------------------- */
 
-#define REQUEST_STMTS 16
+#define REQUEST_STMTS 20
 #define SQLSTATE_LEN 6
 
 struct request;
@@ -211,7 +212,7 @@ void pool_changed(struct store_pool *p);                   /* by connections: on
 
 /* --- names: store_lane.c ------------------------------------------------------------------------------------------------------- */
 
-/* A lane is (queue, task type, group), interned in the database; this process keeps those it met. */
+/* A lane is (queue, task type, group, ordering key), interned in the database; this process keeps those it met. */
 struct lane_cache;
 typedef void lane_cache_fn(void *arg); /* some name is known now, or could not be learned */
 
@@ -238,8 +239,9 @@ struct item {
 	struct id id; /* proposed */
 	bool later;   /* to waiting, not to ready */
 	bool sent;
-	bool doubt; /* an earlier try of its key may have committed */
-	int rounds; /* how often it joined a batch */
+	bool doubt;              /* an earlier try of its key may have committed */
+	struct order_seat *seat; /* taken, while it is in a batch; null: in no order */
+	int rounds;              /* how often it joined a batch */
 };
 
 /* store_gather.c: whether what was collected leaves now or waits for company */
@@ -272,6 +274,8 @@ struct submitter {
 	int patients;     /* batches of one that wait for their key */
 	struct list all;
 	unsigned arrivals;
+	unsigned filling; /* number of the batch that is being filled */
+	struct order_seat seats[ORDER_SEATS];
 	struct loop_timer *timer;
 	bool kicked;
 	int64_t next_sweep;
@@ -322,7 +326,7 @@ void verdict_known(struct item *it, const PGresult *idem_read, int row); /* what
 void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
 struct span verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a);
-void verdict_gone(struct submitter *u, struct item *it); /* nothing was stored for it: again, or given up */
+void verdict_gone(struct submitter *u, struct item *it);           /* nothing was stored for it: again, or given up */
 void verdict_unstorable(struct item *it, const struct request *r); /* ends it */
 
 /* --- keys alone: store_known.c ---------------------------------------------------------------------------------------------------- */
@@ -348,7 +352,7 @@ void expiry_add(struct request *r, struct item *const *items, int n);
 
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
-/* The ten columns from lane to payload as they follow each other in get, list and idem_read. */
+/* The eleven columns from lane to payload as they follow each other in get, list and idem_read. */
 void row_read(const PGresult *res, int row, int lane_column, struct task_row *r);
 void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get or list */
 struct request *read_request(
@@ -386,7 +390,7 @@ void lease_close_from(struct open_lease *l, const struct id *from);
 /* What is known of a lane: its names, and where its first ready row was. */
 struct lane_info {
 	int32_t lane;
-	struct span queue, task_type, group;
+	struct span queue, task_type, group, ordering_key;
 	bool marked; /* there is a low-water mark */
 	int prio;
 	struct id start;
@@ -407,8 +411,8 @@ struct stepping {
 	bool uncertain;       /* a try may have committed */
 	struct buf lease_ids; /* int64_t of each try that was sent */
 	struct request *request;
-	int at_finish, at_retry, at_bury, at_discard, at_tried, at_giveback,
-	    at_claim_again; /* places of statements; -1: not there */
+	int at_finish, at_retry, at_bury, at_discard, at_tried, at_giveback, at_claim_again,
+	    at_exact; /* places of statements; -1: not there */
 };
 
 struct store_worker {
@@ -439,6 +443,7 @@ void step_close(struct store_worker *w);
 
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
+void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
 struct claim_got {
 	int leases;

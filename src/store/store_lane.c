@@ -18,8 +18,8 @@ struct lane_name {
 	struct lane_name *next;
 	struct lane_cache *cache;
 	uint64_t hash;
-	struct span key; /* queue, NUL, type, NUL, group; owned */
-	size_t queue_len, kind_len;
+	struct span key; /* queue, NUL, type, NUL, group, NUL, ordering key; owned */
+	size_t queue_len, kind_len, group_len;
 	int32_t lane; /* 0: not known */
 	bool asked;
 	char why[300]; /* could not be learned */
@@ -85,12 +85,16 @@ bind_name(struct stmt *t, const struct lane_name *n, int words)
 	struct span queue = { n->key.ptr, n->queue_len };
 	struct span kind = { n->key.ptr + n->queue_len + 1, n->kind_len };
 	size_t before = n->queue_len + n->kind_len + 2;
-	struct span group = { n->key.ptr + before, n->key.len - before };
+	struct span group = { n->key.ptr + before, n->group_len };
+	size_t behind = before + n->group_len + 1;
+	struct span ordering_key = { n->key.ptr + behind, n->key.len - behind };
 
 	stmt_text(t, queue);
 	stmt_text(t, kind);
-	if (words == 3)
-		stmt_text(t, group);
+	if (words == 2)
+		return;
+	stmt_text(t, group);
+	stmt_text(t, ordering_key);
 }
 
 static void on_lane(struct request *r);
@@ -104,9 +108,9 @@ ask(struct lane_name *n, bool make)
 	r->deadline = clock_now() + n->cache->store->o.conf->postgres.deadline;
 	if (make) {
 		bind_name(request_stmt(r, SQL_LANE_MAKE), n, 2);
-		bind_name(request_stmt(r, SQL_LANE_LINK), n, 3);
+		bind_name(request_stmt(r, SQL_LANE_LINK), n, 4);
 	}
-	bind_name(request_stmt(r, SQL_LANE_READ), n, 3);
+	bind_name(request_stmt(r, SQL_LANE_READ), n, 4);
 	n->asked = true;
 	n->cache->asking++;
 	request_send(n->cache->pool, r);
@@ -149,6 +153,7 @@ add(struct lane_cache *c, uint64_t hash, const struct task_request *r)
 	n->hash = hash;
 	n->queue_len = r->queue.len;
 	n->kind_len = r->task_type.len;
+	n->group_len = r->group.len;
 	n->key = (struct span){ mem_spandup(buf_span(&c->key)), c->key.len };
 	n->next = c->buckets[hash % BUCKETS];
 	c->buckets[hash % BUCKETS] = n;
@@ -170,6 +175,8 @@ lane_cache_find(struct lane_cache *c, const struct task_request *r, const char *
 	buf_putspan(&c->key, r->task_type);
 	buf_putc(&c->key, '\0');
 	buf_putspan(&c->key, r->group);
+	buf_putc(&c->key, '\0');
+	buf_putspan(&c->key, r->ordering_key);
 	hash = digest_fnv64(c->key.data, c->key.len);
 	for (n = c->buckets[hash % BUCKETS]; n != NULL; n = n->next)
 		if (n->hash == hash && span_eq(n->key, buf_span(&c->key)))

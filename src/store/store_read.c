@@ -26,6 +26,7 @@ row_read(const PGresult *res, int row, int lane_column, struct task_row *r)
 	r->queue = col_span(res, row, c++);
 	r->task_type = col_span(res, row, c++);
 	r->group = col_span(res, row, c++);
+	r->ordering_key = col_span(res, row, c++);
 	r->priority = -(int)col_int(res, row, c++);
 	r->max_attempts = (int)col_int(res, row, c++);
 	r->created_at = col_time(res, row, c++);
@@ -246,8 +247,8 @@ static void
 keep_row(struct listing *l, const PGresult *res, int row)
 {
 	struct task_row *r = &l->rows[l->nrows++];
-	struct span *spans[] = { &r->queue, &r->task_type, &r->group, &r->payload, &r->schema_version, &r->trace_id,
-		&r->result, &r->last_error, &r->error_code };
+	struct span *spans[] = { &r->queue, &r->task_type, &r->group, &r->ordering_key, &r->payload, &r->schema_version,
+		&r->trace_id, &r->result, &r->last_error, &r->error_code };
 	size_t i;
 	int k;
 

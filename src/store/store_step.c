@@ -126,11 +126,12 @@ step_send(struct store_worker *w)
 	st->inc = w->inc;
 	st->to = st->from + st->width < st->copy.noutcomes ? st->from + st->width : st->copy.noutcomes;
 	st->at_finish = st->at_retry = st->at_bury = st->at_discard = st->at_tried = st->at_giveback =
-	    st->at_claim_again = -1;
+	    st->at_claim_again = st->at_exact = -1;
 	r = st->request = request_new(on_step, w);
 	claim_add(w, r);
 	outcome_add(w, r);
 	add_givebacks(w, r);
+	exact_add(w, r);
 	claim_add_again(w, r);
 	request_send(w->pool, r);
 }
@@ -217,11 +218,13 @@ window_over(struct store_worker *w, struct request *r)
 {
 	struct stepping *st = &w->step;
 	const PGresult *claimed = r->results[0],
-		       *again = st->at_claim_again < 0 ? NULL : r->results[st->at_claim_again];
+		       *again = st->at_claim_again < 0 ? NULL : r->results[st->at_claim_again],
+		       *exact = st->at_exact < 0 ? NULL : r->results[st->at_exact];
 	struct store_stepped a = { .status = STORE_OK };
 	struct store_claimed *tasks;
 	int64_t lease_id;
 	struct claim_got got = { 0 };
+	int32_t *held = NULL;
 
 	close_window(w);
 	st->from = st->to;
@@ -232,14 +235,19 @@ window_over(struct store_worker *w, struct request *r)
 		step_send(w);
 		return;
 	}
-	tasks = mem_zalloc(sizeof(*tasks) * (size_t)(PQntuples(claimed) + (again != NULL ? PQntuples(again) : 0) + 1));
+	tasks = mem_zalloc(sizeof(*tasks) * (size_t)(PQntuples(claimed) + (again != NULL ? PQntuples(again) : 0) +
+						     (exact != NULL ? PQntuples(exact) : 0) + 1));
 	memcpy(&lease_id, st->lease_ids.data + st->lease_ids.len - sizeof(lease_id), sizeof(lease_id));
 	a.ntasks = claim_take(w, claimed, lease_id, tasks, &got);
 	if (again != NULL)
 		a.ntasks += claim_take(w, again, 0, tasks + a.ntasks, &got);
-	a.full = claim_is_full(w, a.ntasks, &got);
+	if (exact != NULL)
+		a.ntasks += exact_take(w, exact, lease_id, tasks + a.ntasks, &a, &held);
+	else
+		a.full = claim_is_full(w, a.ntasks, &got);
 	a.tasks = tasks;
 	step_answer(w, &a);
+	mem_free(&held);
 	mem_free(&tasks);
 	request_free(&r);
 }

@@ -17,6 +17,7 @@ void
 item_free(struct item *it)
 {
 	ASSERT(it->fn == NULL && list_empty(&it->twins));
+	order_leave(it);
 	list_remove(&it->node);
 	mem_free(&it);
 }
@@ -62,6 +63,7 @@ void
 item_again(struct submitter *u, struct item *it)
 {
 	ASSERT(it->fn != NULL && list_empty(&it->twins));
+	order_leave(it);
 	it->sent = false;
 	it->lane = 0;
 	list_remove(&it->node);

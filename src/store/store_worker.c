@@ -208,6 +208,7 @@ keep_lanes(struct store_worker *w, const struct store_lane *lanes, int n, const 
 		l->queue = arena_span(w->names, lanes[i].queue);
 		l->task_type = arena_span(w->names, lanes[i].task_type);
 		l->group = arena_span(w->names, lanes[i].group);
+		l->ordering_key = arena_span(w->names, lanes[i].ordering_key);
 		l->marked = lanes[i].ready;
 		l->prio = lanes[i].prio;
 		l->start = lanes[i].head;
@@ -229,6 +230,7 @@ on_lanes(struct request *r)
 		lanes[i].queue = col_span(res, i, SQL_LANE_HEADS_QUEUE);
 		lanes[i].task_type = col_span(res, i, SQL_LANE_HEADS_KIND);
 		lanes[i].group = col_span(res, i, SQL_LANE_HEADS_GRP);
+		lanes[i].ordering_key = col_span(res, i, SQL_LANE_HEADS_ORD);
 		lanes[i].paused = col_bool(res, i, SQL_LANE_HEADS_PAUSED);
 		lanes[i].ready = !col_null(res, i, SQL_LANE_HEADS_PRIO);
 		lanes[i].prio = (int)col_int(res, i, SQL_LANE_HEADS_PRIO);

@@ -173,6 +173,7 @@ struct task_request {
 	struct span schema_version; /* empty: none */
 	struct span trace_id;       /* empty: none */
 	struct span group;          /* empty: none */
+	struct span ordering_key;   /* empty: in any order */
 	struct task_label labels[TASK_LABELS_MAX]; /* sorted by name */
 	int nlabels;
 	struct task_unique unique;
@@ -188,6 +189,7 @@ struct task_row {
 	struct span queue;
 	struct span task_type;
 	struct span group;
+	struct span ordering_key;
 	int priority;           /* of the API: greater is sooner */
 	int max_attempts;       /* amended value where a retry by hand changed it */
 	int64_t created_at;     /* database clock, us since the epoch */

@@ -154,6 +154,7 @@ task_row_of_request(const struct task_request *r, struct task_row *row)
 	row->queue = r->queue;
 	row->task_type = r->task_type;
 	row->group = r->group;
+	row->ordering_key = r->ordering_key;
 	row->priority = r->priority;
 	row->max_attempts = r->max_attempts;
 	row->expires_at = r->expires_at;

@@ -132,6 +132,8 @@ render_v1_1(struct buf *b, const struct task_row *row, bool as_submitted)
 	put_text(b, ",\"group\":", row->group);
 	if (task_expires_at(row) != 0)
 		put_time(b, ",\"expires_at\":", task_expires_at(row));
+	if (row->ordering_key.len > 0) /* younger than this version: tasks without one keep their bytes */
+		put_text(b, ",\"ordering_key\":", row->ordering_key);
 	buf_putc(b, '}');
 }
 
@@ -191,6 +193,8 @@ task_envelope_json(struct buf *b, const struct task_envelope *e)
 	put_text(b, ",\"schema_version\":", row->schema_version);
 	if (task_expires_at(row) != 0)
 		put_time(b, ",\"expires_at\":", task_expires_at(row));
+	if (row->ordering_key.len > 0)
+		put_text(b, ",\"ordering_key\":", row->ordering_key);
 	put_json(b, ",\"payload\":", row->payload);
 	buf_putc(b, '}');
 }

@@ -210,6 +210,7 @@ static const struct field fields[] = {
 	{ "schema_version", take_text, PLACE(schema_version), 1, TASK_SCHEMA_MAX },
 	{ "trace_id", take_text, PLACE(trace_id), 1, TASK_TRACE_MAX },
 	{ "group", take_text, PLACE(group), 1, TASK_GROUP_MAX },
+	{ "ordering_key", take_text, PLACE(ordering_key), 1, TASK_GROUP_MAX },
 	{ "labels", take_labels, PLACE(labels), 0, 0 },
 	{ "unique", take_unique, PLACE(unique), 0, 0 },
 };
@@ -229,7 +230,7 @@ refuse_unknown(const struct reader *rd, uint32_t name)
 	problem_set(rd->p, "unknown_field", rd->s->tokens[name].start - 1,
 	    "expected only task_type, queue, payload, max_attempts, priority, run_at, delay, expires_at, expires_in, "
 	    "schema_version, trace_id, "
-	    "group, labels, unique");
+	    "group, ordering_key, labels, unique");
 	problem_point_name(rd->p, rd->s, name);
 	rd->p->input = json_whole(rd->s, name + 1);
 	return false;
@@ -382,6 +383,8 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 	put_text(&b, ",\"group\":", r->group);
 	put_labels(&b, ",\"labels\":", r);
 	put_int(&b, ",\"max_attempts\":", r->max_attempts);
+	if (r->ordering_key.len > 0)
+		put_text(&b, ",\"ordering_key\":", r->ordering_key);
 	buf_puts(&b, ",\"payload\":");
 	if (payload != 0)
 		json_canon(&b, s, payload);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 
 #include "store/store.h"
+#include "store/store_gather.h"
 #include "store/store_order.h"
 #include "store/store_sql.h"
 
@@ -243,19 +244,6 @@ struct item {
 	struct order_seat *seat; /* taken, while it is in a batch; null: in no order */
 	int rounds;              /* how often it joined a batch */
 };
-
-/* store_gather.c: whether what was collected leaves now or waits for company */
-struct gather {
-	bool alone;        /* no other process submits here: the server would idle while we wait */
-	int flying;        /* batches under way */
-	int expected;      /* submissions worth waiting for after the last one landed */
-	int64_t since;     /* when the first of those that wait came; 0: nobody waits */
-	int64_t landed_at; /* clock_now() */
-	int64_t took;      /* us of a commit, lately */
-};
-void gather_left(struct gather *g);
-void gather_landed(struct gather *g, int tasks, int64_t took, int waiting, int64_t now);
-int64_t gather_hold(struct gather *g, int waiting, int64_t now) MUSTCHECK; /* us; 0: go */
 
 struct submitter {
 	unsigned magic;

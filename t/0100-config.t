@@ -89,7 +89,7 @@ my @rows = (
 		. '"OFTEN" is not a class, expected TRANSIENT, PERSISTENT, NON_RETRYABLE, AUTH, RATE_LIMITED or CRASH'],
 	["handler x {\ncommand = /bin/sh\nuser = no-such-user\n}", '3: handler "x": user: "no-such-user" is not a user of this machine, expected one'],
 	['handler x { command = /bin/sh retry_base = 3min }', '1: handler "x": retry_base: longer than retry_cap, expected at most that'],
-	['handler x { kind = builtin command = /bin/sh }', '1: handler "x": command: only for kind = exec, expected without it'],
+	['handler x { kind = builtin command = /bin/sh }', '1: handler "x": command: only for kind = exec or pool, expected without it'],
 	['handler x { command = /bin/sh builtin = echo }', '1: handler "x": builtin: only for kind = builtin, expected without it'],
 	["handler x { command = /bin/sh }\nhandler 'x' { command = /bin/sh }", '2: section handler "x" again, expected it once in a file (see line 1)'],
 	['wrokers = 1', '1: unknown option "wrokers", expected "workers"?'],

@@ -17,7 +17,8 @@
 #include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
 
 /* Positions of WORD options: the words of options.def in the same order (scripts/check-options). */
-enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN, CONF_HANDLER_HTTP };
+enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN, CONF_HANDLER_HTTP, CONF_HANDLER_POOL };
+enum conf_format { CONF_FORMAT_JSON, CONF_FORMAT_MSGPACK };
 enum conf_redis_fill { CONF_REDIS_NEW, CONF_REDIS_REPLAYED };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };
 
@@ -51,6 +52,7 @@ void conf_print(const struct conf *c, FILE *f); /* the effective configuration, 
 void conf_sample(FILE *f);                      /* etc/taskq.conf: every option, commented, with its words */
 /* Copies what may only change at a restart from `old` into `fresh` and appends a line for each difference to `notes`. */
 void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
+int conf_cores(void); /* that this process may use */
 const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */
 const struct conf_queue *conf_queue_find(const struct conf *c, struct span queue); /* null: nothing was said of it */
 int64_t conf_rate_interval(int64_t rate) MUSTCHECK; /* us from one to the next, rounded up; 0: no limit */

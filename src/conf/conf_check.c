@@ -311,17 +311,19 @@ check_exec(const struct check *k, const struct conf_handler *h)
 		    h->command.items[0]);
 }
 
-/* Options that only one kind has. */
+/* Options that only some kinds have. */
 static const struct {
-	enum conf_handler_kind kind;
-	const char *word;
+	unsigned kinds;
+	const char *words;
 	const char *names[10];
 } own[] = {
-	{ CONF_HANDLER_EXEC, "exec",
+	{ 1u << CONF_HANDLER_EXEC | 1u << CONF_HANDLER_POOL, "exec or pool",
 	    { "command", "user", "directory", "environment", "limit_memory", "limit_cpu", "limit_files",
 		"limit_processes", "limit_file_size" } },
-	{ CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
-	{ CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
+	{ 1u << CONF_HANDLER_POOL, "pool",
+	    { "children", "format", "recycle_tasks", "recycle_after", "recycle_memory" } },
+	{ 1u << CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
+	{ 1u << CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
 };
 
 static void
@@ -336,9 +338,10 @@ check_handler(const struct check *k, const struct conf_handler *h)
 	check_schema(k, h);
 	check_rules(k, h);
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		for (const char *const *name = own[i].names; (int)own[i].kind != h->kind && *name != NULL; name++)
-			check_foreign(k, h, *name, own[i].word);
-	if (h->kind == CONF_HANDLER_EXEC)
+		for (const char *const *name = own[i].names; (own[i].kinds & 1u << h->kind) == 0 && *name != NULL;
+		     name++)
+			check_foreign(k, h, *name, own[i].words);
+	if (h->kind == CONF_HANDLER_EXEC || h->kind == CONF_HANDLER_POOL)
 		check_exec(k, h);
 	else if (h->kind == CONF_HANDLER_HTTP)
 		check_http(k, h);

@@ -190,8 +190,8 @@ set_rate(const struct conf_option *o, int64_t *where, const char *text, struct b
 }
 
 /* Cores this process may run on. */
-static int
-cores(void)
+int
+conf_cores(void)
 {
 	cpu_set_t set;
 
@@ -205,7 +205,7 @@ set_number(const struct conf_option *o, int *where, const char *text, struct buf
 	const char *end, *digits = text + (*text == '-');
 
 	if (o->type == CONF_COUNT && strcmp(text, "auto") == 0) {
-		n = cores() < max ? cores() : max;
+		n = conf_cores() < max ? conf_cores() : max;
 	} else if (!take_number(digits, &n, &end) || *end != '\0') {
 		buf_printf(why, "\"%s\" is not a whole number, expected %s%s to %s", text,
 		    o->type == CONF_COUNT ? "auto or " : "", o->min, o->max);

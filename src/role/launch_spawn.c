@@ -107,7 +107,7 @@ launch_kind_init(struct launch_kind *k, const struct conf_handler *h, const stru
 
 	k->handler = h;
 	k->argv = (char *const *)(uintptr_t)h->command.items;
-	if (h->kind != CONF_HANDLER_EXEC || h->command.n == 0)
+	if ((h->kind != CONF_HANDLER_EXEC && h->kind != CONF_HANDLER_POOL) || h->command.n == 0)
 		launch_kind_refuse(k, EINVAL, "no command in handler", h->title);
 	else if (pw == NULL && user[0] != '\0')
 		launch_kind_refuse(k, EINVAL, "no such user", user);

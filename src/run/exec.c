@@ -19,6 +19,7 @@ static const struct exec_kind *const kinds[] = {
 	[CONF_HANDLER_EXEC] = &exec_exec,
 	[CONF_HANDLER_BUILTIN] = &exec_builtin,
 	[CONF_HANDLER_HTTP] = &exec_http,
+	[CONF_HANDLER_POOL] = &exec_pool,
 };
 
 const struct exec_kind *
@@ -26,6 +27,63 @@ exec_kind_of(const struct conf_handler *h)
 {
 	ASSERT(h->kind >= 0 && (size_t)h->kind < ARRAY_LEN(kinds));
 	return kinds[h->kind];
+}
+
+bool
+exec_ready(const struct exec_env *env, const struct conf_handler *h)
+{
+	const struct exec_kind *kind = exec_kind_of(h);
+
+	return kind->ready == NULL || kind->ready(env, h);
+}
+
+int
+exec_width(const struct exec_env *env, const struct conf_handler *h)
+{
+	const struct exec_kind *kind = exec_kind_of(h);
+
+	return kind->width == NULL ? 0 : kind->width(env, h);
+}
+
+void
+exec_open(struct exec_env *env)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->open != NULL)
+			kinds[i]->open(env);
+}
+
+void
+exec_turn(struct exec_env *env)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->turn != NULL)
+			kinds[i]->turn(env);
+}
+
+void
+exec_leave(struct exec_env *env, int64_t grace)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->leave != NULL)
+			kinds[i]->leave(env, grace);
+}
+
+bool
+exec_gone(const struct exec_env *env)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->gone != NULL && !kinds[i]->gone(env))
+			return false;
+	return true;
+}
+
+void
+exec_close(struct exec_env *env)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->close != NULL)
+			kinds[i]->close(env);
 }
 
 enum exec_begin

@@ -11,6 +11,8 @@
  *                     otherwise (task/task_rules.h); a class or code that nobody knows makes the task dead at once
  *   crash             the process is gone by a signal that we did not send, or its launcher is gone: not an attempt
  *
+ * pool: an answer that is none is TRANSIENT, PROTOCOL_ERROR; a task that its child had not begun to read when it died is put off.
+ *
  * exec: status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
  * output than work.output_max is NON_RETRYABLE, OUTPUT_TOO_LARGE; a command that cannot be started is TRANSIENT, START_FAILED.
  * http: what a status means is in task_class_of_status(), the rest at the head of exec_http.c.
@@ -28,13 +30,17 @@ struct exec_run;
 struct exec_kind;
 struct launch;
 struct call_client;
+struct pools;
 
 /* What all runs of a worker process share. */
 struct exec_env {
 	struct loop *loop;
 	const struct conf *conf;
-	struct launch *launch;     /* null: this worker cannot start commands */
-	struct call_client *calls; /* null: no handler calls a service */
+	struct launch *launch;      /* null: this worker cannot start commands */
+	struct call_client *calls;  /* null: no handler calls a service */
+	void (*changed)(void *arg); /* what could not start may start now */
+	void *arg;
+	struct pools *pools; /* of exec_pool.c */
 };
 
 enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH };
@@ -78,19 +84,40 @@ enum exec_begin {
 
 struct exec_kind {
 	const char *name;
-	bool (*ready)(const struct exec_env *env); /* null: always; false: start would say LATER */
+	/* Null: always; false: start would say LATER. */
+	bool (*ready)(const struct exec_env *env, const struct conf_handler *h);
+	/* Null: any; how many tasks of the handler may be here, those that wait included.  At least 1. */
+	int (*width)(const struct exec_env *env, const struct conf_handler *h);
 	enum exec_begin (*start)(struct exec_run *x);
 	void (*stop)(struct exec_run *x, int sig); /* SIGTERM asks, SIGKILL makes it end; ended() still follows */
 	void (*drop)(struct exec_run *x);          /* forgets a run without an end: the process is going away */
+
+	/* Of a kind that keeps something between runs; null: nothing to do. */
+	void (*open)(struct exec_env *env);
+	void (*turn)(struct exec_env *env); /* in each turn of the machine: starts what is missing */
+	/* Starts nothing any more, lets go of what is idle.  grace >= 0: in haste, SIGTERM and after it SIGKILL.  May be called again. */
+	void (*leave)(struct exec_env *env, int64_t grace);
+	bool (*gone)(const struct exec_env *env); /* nothing is left */
+	void (*close)(struct exec_env *env);      /* after all runs were dropped */
 };
 
 extern const struct exec_kind exec_builtin; /* exec_builtin.c: inside the worker, for trials */
 extern const struct exec_kind exec_exec;    /* exec_exec.c: a command, by the launcher */
 extern const struct exec_kind exec_http;    /* exec_http.c: a service */
+extern const struct exec_kind exec_pool;    /* exec_pool.c: commands that stay, by the launcher */
 
 /* --- exec.c: what every kind needs ------------------------------------------------------------------------------------------ */
 
 const struct exec_kind *exec_kind_of(const struct conf_handler *h);
+bool exec_ready(const struct exec_env *env, const struct conf_handler *h);
+int exec_width(const struct exec_env *env, const struct conf_handler *h); /* 0: any */
+/* Each for all kinds. */
+void exec_open(struct exec_env *env);
+void exec_turn(struct exec_env *env);
+void exec_leave(struct exec_env *env, int64_t grace);
+bool exec_gone(const struct exec_env *env);
+void exec_close(struct exec_env *env);
+
 enum exec_begin exec_start(struct exec_run *x) MUSTCHECK;
 void exec_stop(struct exec_run *x, int sig);
 void exec_drop(struct exec_run *x);

@@ -354,7 +354,7 @@ command_new(struct exec_run *x)
 }
 
 static bool
-exec_ready(const struct exec_env *env)
+command_ready(const struct exec_env *env, const struct conf_handler *h UNUSED)
 {
 	return env->launch != NULL && launch_ready(env->launch);
 }
@@ -366,7 +366,7 @@ exec_begin_command(struct exec_run *x)
 	struct command *c;
 	int theirs[3];
 
-	if (!exec_ready(x->env))
+	if (!command_ready(x->env, x->handler))
 		return EXEC_LATER;
 	c = command_new(x);
 	if (!pipes_open(c, theirs)) {
@@ -403,7 +403,7 @@ exec_drop_command(struct exec_run *x)
 
 const struct exec_kind exec_exec = {
 	.name = "exec",
-	.ready = exec_ready,
+	.ready = command_ready,
 	.start = exec_begin_command,
 	.stop = exec_stop_command,
 	.drop = exec_drop_command,

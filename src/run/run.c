@@ -29,6 +29,8 @@ run_is_empty(const struct run *r)
 	for (int i = 0; i < RUN_TASK_STATES; i++)
 		if (r->count[i] > 0)
 			return false;
+	if (!exec_gone(&r->env))
+		return false;
 	if (r->step.flying)
 		return run_step_only_claims(r) && store_not_ready(r->o.store) != NULL;
 	return list_first(&r->leases) == NULL;
@@ -44,6 +46,9 @@ run_turn(void *arg)
 		return;
 	if (r->env.launch != NULL)
 		launch_hello(r->env.launch, store_worker_inc(r->o.store));
+	if (r->phase != RUN_WORKING)
+		exec_leave(&r->env, -1);
+	exec_turn(&r->env);
 	run_claim_listen(r);
 	run_pause_give_back(r);
 	run_task_fill(r);
@@ -93,6 +98,15 @@ run_room(const struct run *r)
 	int room = r->conf->work.slots + run_prefetch(r) - r->count[RUN_QUEUED] - r->count[RUN_RUNNING];
 
 	return r->phase == RUN_WORKING && room > 0 ? room : 0;
+}
+
+/* A kind that knows how many it can run at once counts with those that wait, whatever the limit. */
+int
+run_limit(const struct run *r, int handler)
+{
+	int width = exec_width(&r->env, &r->conf->handlers[handler]);
+
+	return width > 0 ? width : r->handlers[handler].limit;
 }
 
 /* splitmix64: good enough for jitter. */
@@ -158,7 +172,7 @@ run_new(const struct run_options *o)
 	r->conf = o->conf;
 	r->grace = o->conf->kill_grace;
 	memcpy(&r->dice, seed.b, sizeof(r->dice));
-	r->env = (struct exec_env){ .loop = o->loop, .conf = o->conf };
+	r->env = (struct exec_env){ .loop = o->loop, .conf = o->conf, .changed = run_nudge, .arg = r };
 	r->env.calls = run_calls(r);
 	if (o->launch_path != NULL)
 		r->env.launch = launch_new(o->loop, o->launch_path, run_nudge, r);
@@ -170,6 +184,7 @@ run_new(const struct run_options *o)
 	r->queue = loop_timer_new(o->loop, run_nudge, r);
 	r->beat = loop_timer_new(o->loop, run_lease_on_beat, r);
 	r->guarded = loop_timer_new(o->loop, run_nudge, r);
+	exec_open(&r->env);
 	run_handlers(r);
 	run_guard_open(r);
 	run_claim_open(r);
@@ -198,6 +213,7 @@ run_free(struct run **rp)
 	}
 	run_claim_close(r);
 	run_step_free(r);
+	exec_close(&r->env);
 	launch_free(&r->env.launch);
 	call_client_free(&r->env.calls);
 	loop_timer_free(&r->turn);
@@ -233,6 +249,7 @@ run_now(struct run *r, int64_t grace)
 	r->grace = grace;
 	LIST_FOREACH_SAFE (pos, next, &r->tasks[RUN_RUNNING])
 		run_task_stop(container_of(pos, struct run_task, node), RUN_STOP_DRAIN);
+	exec_leave(&r->env, grace);
 	loop_timer_set(r->last_call, grace + RUN_NOW_PATIENCE);
 	run_turn_soon(r);
 }

@@ -231,10 +231,9 @@ look_timer(void *arg)
 static int
 handler_room(const struct run *r, int handler)
 {
-	const struct run_handler *h = &r->handlers[handler];
-	int room = run_guard_room(r, handler);
+	int room = run_guard_room(r, handler), limit = run_limit(r, handler), left = limit - r->handlers[handler].busy;
 
-	return h->limit > 0 && h->limit - h->busy < room ? h->limit - h->busy : room;
+	return limit > 0 && left < room ? left : room;
 }
 
 static int
@@ -246,16 +245,13 @@ lane_group(const struct run *r, const struct run_lane *lane)
 static bool
 lane_is_open(const struct run *r, const struct run_lane *lane)
 {
-	const struct exec_kind *kind;
-
 	if (!lane->hot || lane->paused)
 		return false;
 	if (lane->handler < 0)
 		return true;
 	if (r->handlers[lane->handler].barred || handler_room(r, lane->handler) <= 0)
 		return false;
-	kind = exec_kind_of(&r->conf->handlers[lane->handler]);
-	return kind->ready == NULL || kind->ready(&r->env);
+	return exec_ready(&r->env, &r->conf->handlers[lane->handler]);
 }
 
 static int

@@ -137,6 +137,7 @@ void run_turn_soon(struct run *r);         /* something changed: look at everyth
 int run_room(const struct run *r);         /* tasks that may be claimed now */
 void run_pace(struct run *r, int64_t now); /* counts an end */
 double run_dice(struct run *r);
+int run_limit(const struct run *r, int handler); /* tasks of it that may be here; 0: no limit of its own */
 
 /* run_task.c */
 void run_task_claimed(struct run *r, const struct store_claimed *c); /* into the queue, or ended at once */

@@ -112,11 +112,9 @@ run_lease_given(struct run *r, struct run_lease *l)
 static int64_t
 task_patience(const struct run_task *t)
 {
-	const struct exec_kind *kind = exec_kind_of(&t->run->conf->handlers[t->handler]);
-
 	if (t->run->phase != RUN_WORKING || run_guard_holds(t->run, t->handler))
 		return 0;
-	return kind->ready == NULL || kind->ready(&t->run->env) ? QUEUE_PATIENCE : QUEUE_AWAY_PATIENCE;
+	return exec_ready(&t->run->env, &t->run->conf->handlers[t->handler]) ? QUEUE_PATIENCE : QUEUE_AWAY_PATIENCE;
 }
 
 /* What has waited too long goes back, and with it what is behind it in its lease. */

@@ -47,6 +47,13 @@ bool task_json_canonical(struct span json, struct buf *out, struct task_problem 
 /* True when the bytes are one valid JSON value (results of handlers). */
 bool task_json_valid(struct span json);
 
+/* --- walking through JSON that is known to be valid: task_json_walk.c -------------------------------------------------------- */
+
+/* Takes the next member of an object, or value of an array (`name` null), from what is behind its bracket; false at the end. */
+bool task_json_next(struct span *rest, struct span *name, struct span *value_r) MUSTCHECK;
+struct span task_json_inside(struct span value); /* of a bracket: without it, and without the spaces before it */
+void task_json_text(struct buf *b, struct span string); /* appends the text of a string, escapes undone; halves become U+FFFD */
+
 /* --- bulk requests: task_json_split.c ---------------------------------------------------------------------------------------- */
 
 /* Cuts a body, which comes in pieces, into its items: the elements of a JSON array, or lines.  It knows strings and brackets, nothing

@@ -1,0 +1,240 @@
+/* pool_hear.c - what a child of a pool writes: answers on stdout, lines for the log on stderr.
+ *
+ * What a child does wrong is never forgiven: it is killed, and its task fails with PROTOCOL_ERROR.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+
+#include "run/pool.h"
+
+#define CHUNK 16384
+#define STDERR_LINE 900  /* bytes of stderr in one line of the log */
+#define STDERR_LINES 100 /* logged of one child in STDERR_WINDOW */
+#define STDERR_WINDOW (10 * CLOCK_SECOND)
+
+/* --- stderr ---------------------------------------------------------------------------------------------------------------------- */
+
+static void
+stderr_line(struct pool_child *c, struct span line)
+{
+	int64_t now = clock_now();
+	char text[3 * STDERR_LINE + 1]; /* a bad byte becomes three */
+
+	line = exec_text_trim(line);
+	if (line.len == 0)
+		return;
+	(void)exec_text_clean(c->said, sizeof(c->said), line);
+	if (now - c->lines_since > STDERR_WINDOW) {
+		c->lines_since = now;
+		c->lines = 0;
+	}
+	if (c->lines++ >= STDERR_LINES)
+		return;
+	if (c->lines == STDERR_LINES) {
+		log_info("pool child writes much to stderr, more of it is left out",
+		    log_str("handler", c->pool->handler->title), log_int("child", c->pid));
+		return;
+	}
+	(void)exec_text_clean(text, sizeof(text), line);
+	if (c->x != NULL)
+		log_info("pool child wrote to stderr", log_str("handler", c->pool->handler->title),
+		    log_int("child", c->pid), log_id("task_id", &c->x->row->id),
+		    log_span("trace_id", c->x->row->trace_id), log_str("stderr", text));
+	else
+		log_info("pool child wrote to stderr", log_str("handler", c->pool->handler->title),
+		    log_int("child", c->pid), log_str("stderr", text));
+}
+
+/* A line that is too long is logged in pieces. */
+static void
+stderr_came(struct pool_child *c, const char *p, size_t len)
+{
+	struct span rest;
+	const char *end;
+
+	buf_put(&c->err, p, len);
+	rest = buf_span(&c->err);
+	while ((end = memchr(rest.ptr, '\n', rest.len)) != NULL || rest.len >= STDERR_LINE) {
+		size_t n =
+		    end != NULL && (size_t)(end - rest.ptr) < STDERR_LINE ? (size_t)(end - rest.ptr) + 1 : STDERR_LINE;
+
+		stderr_line(c, (struct span){ rest.ptr, n });
+		rest = (struct span){ rest.ptr + n, rest.len - n };
+		if (rest.len == 0)
+			break;
+	}
+	buf_consume(&c->err, c->err.len - rest.len);
+}
+
+/* --- answers --------------------------------------------------------------------------------------------------------------------- */
+
+/* What a child must not do.  Its task ends with it. */
+void
+pool_hear_wrong(struct pool_child *c, const char *what, struct span shown)
+{
+	char message[256], text[128];
+
+	(void)exec_text_clean(text, sizeof(text), shown);
+	if (text[0] != '\0')
+		snprintf(message, sizeof(message), "%s, but it wrote \"%s\"", what, text);
+	else
+		snprintf(message, sizeof(message), "%s", what);
+	log_warning("pool child broke the protocol and is killed", log_str("handler", c->pool->handler->title),
+	    log_int("child", c->pid), log_str("what", what));
+	if (c->x != NULL && !c->decided) {
+		(void)exec_fail(c->x, TASK_TRANSIENT, "PROTOCOL_ERROR", span_of(message));
+		c->decided = true;
+	}
+	pool_child_doom(c, SIGKILL);
+}
+
+/* False when what it says of its failure cannot be read. */
+static bool
+answer_fill(struct exec_run *x, const struct pool_answer *a, struct span frame)
+{
+	char message[80];
+
+	if (a->word == POOL_FAILURE) {
+		(void)exec_fail(x, TASK_TRANSIENT, "HANDLER_FAILED", SPAN("the handler reported a failure"));
+		return exec_report(x, frame);
+	}
+	if (a->word == POOL_SNOOZE)
+		return exec_snooze(x, a->number);
+	if (a->result.len > (size_t)x->env->conf->work.output_max) {
+		snprintf(message, sizeof(message), "the result has more than %lld bytes",
+		    (long long)x->env->conf->work.output_max);
+		(void)exec_fail(x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message));
+	} else {
+		exec_succeed(x, a->result);
+	}
+	return true;
+}
+
+static void
+answer_take(struct pool_child *c, const struct pool_answer *a, struct span frame)
+{
+	if (a->word == POOL_PROGRESS) {
+		if (c->x->progress != NULL)
+			c->x->progress(c->x, (int)a->number, a->note);
+		return;
+	}
+	if (!answer_fill(c->x, a, frame)) {
+		pool_hear_wrong(c, "expected a failure as an object", frame);
+		return;
+	}
+	c->done++;
+	pool_child_move(c, POOL_IDLE);
+	pool_rest(c);
+	pool_child_over(c);
+}
+
+static void
+frame_came(struct pool_child *c, struct span frame)
+{
+	struct pool_answer a;
+
+	if (c->state != POOL_BUSY) {
+		pool_hear_wrong(c, "expected nothing from a child without a task", frame);
+		return;
+	}
+	pool_answer_read(frame, &c->room, &a);
+	if (a.word == POOL_WRONG)
+		pool_hear_wrong(c, a.wrong, frame);
+	else if (!span_is(a.lease, c->lease))
+		pool_hear_wrong(c, "expected the \"lease\" of the task that it runs", frame);
+	else
+		answer_take(c, &a, frame);
+}
+
+static void
+frame_long(struct pool_child *c)
+{
+	char message[96];
+
+	snprintf(
+	    message, sizeof(message), "wrote an answer of more than %zu bytes, or what is no answer at all", c->in.max);
+	if (c->x != NULL && !c->decided && c->state == POOL_BUSY && !c->in.msgpack) {
+		(void)exec_fail(c->x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message));
+		c->decided = true;
+	}
+	pool_hear_wrong(c, message, (struct span){ 0 });
+}
+
+/* A doomed child has no say any more, a leaving one neither. */
+static bool
+child_is_heard(const struct pool_child *c)
+{
+	return c->state == POOL_BUSY || c->state == POOL_IDLE || c->state == POOL_STARTING;
+}
+
+static void
+frames_read(struct pool_child *c)
+{
+	struct span frame;
+
+	while (child_is_heard(c))
+		switch (pool_frames_next(&c->in, &frame)) {
+		case POOL_FRAME_MORE:
+			if (c->state != POOL_BUSY && pool_frames_part(&c->in).len > 0)
+				frame_came(c, pool_frames_part(&c->in)); /* a part is too much already */
+			return;
+		case POOL_FRAME_WHOLE:
+			frame_came(c, frame);
+			break;
+		case POOL_FRAME_GARBLED:
+			pool_hear_wrong(c,
+			    c->in.msgpack ? "expected msgpack that can be JSON" : "expected one JSON value a line",
+			    c->in.msgpack ? (struct span){ 0 } : frame);
+			break;
+		case POOL_FRAME_LONG:
+			frame_long(c);
+			break;
+		}
+}
+
+/* --- reading -------------------------------------------------------------------------------------------------------------------- */
+
+/* Returns how much came; 0: nothing is there now, or the pipe is closed. */
+static size_t
+pipe_read(struct pool_child *c, int which, char *to)
+{
+	ssize_t n = read(c->fd[which], to, CHUNK);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		pool_child_close(c, which);
+	return n > 0 ? (size_t)n : 0;
+}
+
+void
+pool_hear_answers(struct pool_child *c, int chunks)
+{
+	size_t n = CHUNK;
+
+	while (chunks-- > 0 && n == CHUNK && c->fd[STDOUT_FILENO] >= 0) {
+		n = pipe_read(c, STDOUT_FILENO, pool_frames_room(&c->in, CHUNK));
+		pool_frames_came(&c->in, n);
+		if (n > 0)
+			frames_read(c);
+		if (!child_is_heard(c))
+			pool_frames_free(&c->in); /* nobody wants to know */
+	}
+}
+
+void
+pool_hear_stderr(struct pool_child *c, int chunks)
+{
+	char chunk[CHUNK];
+	size_t n = CHUNK;
+
+	while (chunks-- > 0 && n == CHUNK && c->fd[STDERR_FILENO] >= 0)
+		if ((n = pipe_read(c, STDERR_FILENO, chunk)) > 0)
+			stderr_came(c, chunk, n);
+}

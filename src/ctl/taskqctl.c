@@ -103,6 +103,7 @@ totals_collect(const struct stats *s, struct total *t)
 		{ "dead", "tasks that are dead letters", stats_sum_finished(s, STATS_DEAD) },
 		{ "failed", "tasks that failed by policy", stats_sum_finished(s, STATS_FAILED) },
 		{ "cancelled", "tasks cancelled", stats_sum_finished(s, STATS_CANCELLED) },
+		{ "put_off", "runs whose handler put the task off", stats_sum_finished(s, STATS_PUT_OFF) },
 		{ "released", "runs given back", stats_sum_finished(s, STATS_RELEASED) },
 		{ "reaped", "tasks taken back from dead workers", stats_sum(s, S_REAPED) },
 		{ "postgres_connections", "Postgres connections ready", stats_sum(s, S_PG_READY) },

@@ -162,6 +162,17 @@ exec_snooze(struct exec_run *x, double seconds)
 	return true;
 }
 
+bool
+exec_snooze_said(struct exec_run *x, struct span json)
+{
+	json_t *o = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+	const json_t *seconds = json_object_get(o, "snooze");
+	bool good = json_is_number(seconds) && exec_snooze(x, json_number_value(seconds));
+
+	json_decref(o);
+	return good;
+}
+
 static void
 report_class(struct exec_run *x, struct span word)
 {

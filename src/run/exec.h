@@ -13,7 +13,8 @@
  *
  * pool: an answer that is none is TRANSIENT, PROTOCOL_ERROR; a task that its child had not begun to read when it died is put off.
  *
- * exec: status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
+ * exec: status 75 with {"snooze": seconds} on stdout puts the task off;
+ * status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
  * output than work.output_max is NON_RETRYABLE, OUTPUT_TOO_LARGE; a command that cannot be started is TRANSIENT, START_FAILED.
  * http: what a status means is in task_class_of_status(), the rest at the head of exec_http.c.
  */
@@ -128,6 +129,8 @@ struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const 
 void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
 /* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
 bool exec_snooze(struct exec_run *x, double seconds);
+/* The same when `json` is an object that says so: {"snooze": seconds}. */
+bool exec_snooze_said(struct exec_run *x, struct span json);
 /* Takes into x->end what the handler said of its failure: an object with error_class, error_code, message, retry_after.  Its class is
  * judged later.  False when `json` is not an object. */
 bool exec_report(struct exec_run *x, struct span json);

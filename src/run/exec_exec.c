@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -231,7 +232,7 @@ end_by_status(struct command *c, int status)
 	struct exec_run *x = c->x;
 	struct task_failure f = { .exit = status };
 	struct buf room = { 0 };
-	struct span said = exec_text_last_line(tail_text(&c->err, &room));
+	struct span said = exec_text_last_line(tail_text(&c->err, &room)), out = exec_text_trim(buf_span(&c->output));
 	char text[64];
 
 	proc_status_text(status, text, sizeof(text));
@@ -242,7 +243,8 @@ end_by_status(struct command *c, int status)
 		exec_crash(x, f.code, status, span_of(text));
 	} else {
 		exec_fail(x, f.class, f.code, said)->exit = status;
-		(void)exec_report(x, exec_text_trim(buf_span(&c->output)));
+		if (WEXITSTATUS(status) != EX_TEMPFAIL || !exec_snooze_said(x, out))
+			(void)exec_report(x, out);
 	}
 	buf_free(&room);
 }

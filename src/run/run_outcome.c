@@ -5,6 +5,7 @@
 
 #define SLOWER 5
 #define ASKED_MAX (86400 * CLOCK_SECOND)
+#define PUT_OFF_MAX (INT64_C(365) * 86400 * CLOCK_SECOND)
 
 struct task_backoff
 run_outcome_backoff(const struct conf_handler *handler)
@@ -74,6 +75,14 @@ decide_retry(const struct run_history *h, const struct exec_end *end, double dic
 	return v;
 }
 
+/* To the moment: the handler knows when, so there is no jitter. */
+static struct run_verdict
+decide_put_off(const struct exec_end *end)
+{
+	return (struct run_verdict){ .kind = STORE_PUT_OFF,
+		.delay = end->snooze < PUT_OFF_MAX ? end->snooze : PUT_OFF_MAX };
+}
+
 void
 run_outcome_judge(const struct task_rules *rules, struct exec_end *end)
 {
@@ -96,11 +105,13 @@ run_outcome_decide(const struct run_history *h, const struct exec_end *end, doub
 	if (end->ending == EXEC_SUCCESS)
 		return v;
 	ASSERT(end->failure != NULL);
-	if (end->unknown_class)
+	if (end->snooze < 0 && end->unknown_class)
 		return bury("UNKNOWN_CLASS", true);
-	if (end->unknown_code)
+	if (end->snooze < 0 && end->unknown_code)
 		return bury("UNKNOWN_CODE", true);
-	if (end->ending == EXEC_CRASH)
+	if (end->snooze >= 0)
+		v = decide_put_off(end);
+	else if (end->ending == EXEC_CRASH)
 		v = decide_crash(h, dice);
 	else if (end->failure->class == TASK_AUTH)
 		v = decide_auth(h, dice);
@@ -109,7 +120,7 @@ run_outcome_decide(const struct run_history *h, const struct exec_end *end, doub
 	else
 		v = decide_retry(h, end, dice);
 	/* The counter of starts is bounded; a task that is never charged must end some day too. */
-	if (v.kind == STORE_RETRY && h->run + 1 >= TASK_RUN_MAX)
+	if ((v.kind == STORE_RETRY || v.kind == STORE_PUT_OFF) && h->run + 1 >= TASK_RUN_MAX)
 		return bury("RETRY_EXHAUSTED", v.charge);
 	return v;
 }

@@ -5,6 +5,7 @@
  *	                                          most handler.retry_after_max; PERSISTENT: handler.retry_persistent times the back-off);
  *	                                          none left: buried, RETRY_EXHAUSTED
  *	AUTH                                      not charged; the handler is paused for all, the task comes back after the first back-off
+ *	put off, by whatever it is said           not charged; back after exactly that time, at most 365 days
  *	NON_RETRYABLE                             charged; buried with the handler's code as reason
  *	a class, or a code without a class, that  charged; buried, UNKNOWN_CLASS or UNKNOWN_CODE
  *	nobody knows
@@ -31,7 +32,7 @@ struct run_history {
 struct run_verdict {
 	enum store_outcome_kind kind;
 	const char *reason; /* BURY; static, or the code of the failure */
-	int64_t delay;      /* RETRY */
+	int64_t delay;      /* RETRY, PUT_OFF */
 	bool charge;
 	bool crash;
 	bool pause; /* the handler must not run again before somebody has looked at it */

@@ -85,6 +85,10 @@ log_outcome(const struct run_task *t)
 		log_debug("task finished", log_id("task_id", &t->row.id), log_span("trace_id", t->row.trace_id),
 		    log_span("task_type", t->row.task_type), log_int("attempt", attempt),
 		    log_seconds("seconds", t->ended_at - t->started_at));
+	else if (t->verdict.kind == STORE_PUT_OFF)
+		log_info("task put off", log_id("task_id", &t->row.id), log_span("trace_id", t->row.trace_id),
+		    log_span("task_type", t->row.task_type), log_int("attempt", attempt),
+		    log_seconds("for", t->verdict.delay));
 	else if (t->verdict.kind == STORE_RETRY)
 		log_info("task failed", log_id("task_id", &t->row.id), log_span("trace_id", t->row.trace_id),
 		    log_span("task_type", t->row.task_type), log_int("attempt", attempt),
@@ -105,6 +109,7 @@ count_outcome(const struct run_task *t)
 		[STORE_RETRY] = STATS_RETRIED,
 		[STORE_BURY] = STATS_DEAD,
 		[STORE_DISCARD] = STATS_FAILED,
+		[STORE_PUT_OFF] = STATS_PUT_OFF,
 	};
 	double seconds = (double)(t->ended_at - t->started_at) / (double)CLOCK_SECOND;
 

@@ -60,7 +60,7 @@ void stats_http(int route, int status, double seconds);
 int stats_series(struct span queue, struct span task_type);
 void stats_submitted(int series, int64_t n);
 void stats_not_let_in(int series);
-enum stats_outcome { STATS_SUCCEEDED, STATS_RETRIED, STATS_DEAD, STATS_FAILED, STATS_CANCELLED, STATS_RELEASED, STATS_OUTCOMES };
+enum stats_outcome { STATS_SUCCEEDED, STATS_RETRIED, STATS_DEAD, STATS_FAILED, STATS_CANCELLED, STATS_RELEASED, STATS_PUT_OFF, STATS_OUTCOMES };
 /* run_seconds < 0: nothing ran (an unknown type, a cancelled wait), only the outcome counts. */
 void stats_finished(int series, enum stats_outcome o, double run_seconds);
 void stats_waited(int series, double seconds);

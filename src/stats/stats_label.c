@@ -4,7 +4,7 @@
 #include "stats/stats_int.h"
 
 static const char *const outcome_words[STATS_OUTCOMES] = { "succeeded", "retry", "dead_letter", "failed", "cancelled",
-	"released" };
+	"released", "put_off" };
 /* In the words of the compatible service, which knows three. */
 static const char *const processed_words[STATS_OUTCOMES] = { "succeeded", "will_retry", "dead_letter" };
 

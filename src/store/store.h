@@ -203,15 +203,15 @@ struct store_claimed { /* one task of a claimed lease */
 	int run, attempts, crashes; /* before this start: attempts charged so far */
 };
 
-enum store_outcome_kind { STORE_SUCCEEDED, STORE_RETRY, STORE_BURY, STORE_DISCARD };
+enum store_outcome_kind { STORE_SUCCEEDED, STORE_RETRY, STORE_BURY, STORE_DISCARD, STORE_PUT_OFF };
 struct store_outcome {
 	struct id id;
 	struct store_lease lease;
 	enum store_outcome_kind kind;
 	struct span result;                 /* SUCCEEDED: JSON text or empty */
-	const struct task_failure *failure; /* else */
+	const struct task_failure *failure; /* else; a PUT_OFF writes none */
 	const char *reason;                 /* BURY: RETRY_EXHAUSTED, NON_RETRYABLE, NO_HANDLER ... */
-	int64_t delay;                      /* RETRY: from the commit on, us */
+	int64_t delay;                      /* RETRY, PUT_OFF: from the commit on, us */
 	bool charge;                        /* the run counts against max_attempts */
 	bool crash;                         /* the run counts as a crash */
 	int64_t started_at;                 /* database clock */

@@ -399,7 +399,7 @@ struct stepping {
 	bool uncertain;       /* a try may have committed */
 	struct buf lease_ids; /* int64_t of each try that was sent */
 	struct request *request;
-	int at_finish, at_retry, at_bury, at_discard, at_tried, at_giveback, at_claim_again,
+	int at_finish, at_retry, at_put_off, at_bury, at_discard, at_tried, at_giveback, at_claim_again,
 	    at_exact; /* places of statements; -1: not there */
 };
 

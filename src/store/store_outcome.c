@@ -21,6 +21,12 @@ is_retry(const struct store_outcome *o)
 }
 
 static bool
+is_put_off(const struct store_outcome *o)
+{
+	return o->kind == STORE_PUT_OFF;
+}
+
+static bool
 is_bury(const struct store_outcome *o)
 {
 	return o->kind == STORE_BURY;
@@ -240,6 +246,27 @@ add_retry(struct stepping *st, struct request *r)
 }
 
 static void
+add_put_off(struct stepping *st, struct request *r)
+{
+	const struct store_outcome *o;
+	struct stmt *t;
+
+	if (count(st, is_put_off) == 0)
+		return;
+	st->at_put_off = r->nstmts;
+	t = request_stmt(r, SQL_PUT_OFF);
+	bind_where(t, st, is_put_off);
+	stmt_array(t);
+	EACH_OUTCOME (o, st, is_put_off)
+		stmt_int8(t, o->delay);
+	stmt_array_end(t);
+	stmt_array(t);
+	EACH_OUTCOME (o, st, is_put_off)
+		stmt_time(t, o->started_at);
+	stmt_array_end(t);
+}
+
+static void
 add_bury(struct stepping *st, struct request *r)
 {
 	const struct store_outcome *o;
@@ -316,6 +343,7 @@ outcome_add(struct store_worker *w, struct request *r)
 	t = request_stmt(r, SQL_LEASE_SHARE);
 	bind_leases(w, t, is_failure, false);
 	add_retry(st, r);
+	add_put_off(st, r);
 	add_bury(st, r);
 	add_discard(st, r);
 	if (st->again) {
@@ -359,6 +387,7 @@ outcome_take(struct stepping *st, const struct request *r)
 {
 	take_accepted(st, r, st->at_finish, is_success);
 	take_accepted(st, r, st->at_retry, is_retry);
+	take_accepted(st, r, st->at_put_off, is_put_off);
 	take_accepted(st, r, st->at_bury, is_bury);
 	take_accepted(st, r, st->at_discard, is_discard);
 	take_accepted(st, r, st->at_tried, is_failure);

@@ -125,7 +125,7 @@ step_send(struct store_worker *w)
 	}
 	st->inc = w->inc;
 	st->to = st->from + st->width < st->copy.noutcomes ? st->from + st->width : st->copy.noutcomes;
-	st->at_finish = st->at_retry = st->at_bury = st->at_discard = st->at_tried = st->at_giveback =
+	st->at_finish = st->at_retry = st->at_put_off = st->at_bury = st->at_discard = st->at_tried = st->at_giveback =
 	    st->at_claim_again = st->at_exact = -1;
 	r = st->request = request_new(on_step, w);
 	claim_add(w, r);
@@ -252,11 +252,11 @@ window_over(struct store_worker *w, struct request *r)
 	request_free(&r);
 }
 
-/* What waits for its next attempt may be due before all that the keeper knows. */
+/* What waits for its next run may be due before all that the keeper knows. */
 static void
 wake_keeper(const struct store_worker *w)
 {
-	if (w->step.at_retry >= 0 && w->store->o.wake != NULL)
+	if ((w->step.at_retry >= 0 || w->step.at_put_off >= 0) && w->store->o.wake != NULL)
 		wake_keeper_ring(w->store->o.wake);
 }
 

@@ -123,7 +123,7 @@ fake_outcome(const struct store_outcome *o)
 	t->attempts += o->charge;
 	t->crashes += o->crash;
 	t->delay = o->delay;
-	t->state = o->kind == STORE_SUCCEEDED ? FAKE_SUCCEEDED : o->kind == STORE_RETRY ? FAKE_WAITING : FAKE_DEAD;
+	t->state = o->kind == STORE_SUCCEEDED ? FAKE_SUCCEEDED : o->kind == STORE_RETRY || o->kind == STORE_PUT_OFF ? FAKE_WAITING : FAKE_DEAD;
 	snprintf(t->result, sizeof(t->result), "%.*s", (int)o->result.len, o->result.ptr != NULL ? o->result.ptr : "");
 	if (o->failure != NULL) {
 		snprintf(t->code, sizeof(t->code), "%s", o->failure->code);

@@ -204,6 +204,8 @@ enum {
 	MISSING,
 	NO_INPUT,
 	CODE66,
+	LATER,
+	TEMPFAIL,
 	COMMANDS
 };
 static const char *const commands[COMMANDS] = {
@@ -224,6 +226,8 @@ static const char *const commands[COMMANDS] = {
 	[NO_INPUT] = "i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; printf 'last \\377 "
 		     "words\\n\\n' >&2; exit 1",
 	[CODE66] = "exit 66",
+	[LATER] = "echo '{\"snooze\": 1.5}'; echo busy >&2; exit 75",
+	[TEMPFAIL] = "echo '{\"snooze\": \"soon\"}'; echo busy >&2; exit 75",
 };
 
 static void
@@ -256,6 +260,13 @@ test_ends(void)
 	wait_end();
 	is_failure(
 	    TASK_TRANSIENT, "BAD_OUTPUT", "standard output is not one JSON value but begins \"hello world\"", "text");
+	run_command(LATER, "{}");
+	wait_end();
+	is_int(run.end.snooze, 1500 * CLOCK_MS, "put off by status 75 and its output");
+	run_command(TEMPFAIL, "{}");
+	wait_end();
+	is_int(run.end.snooze, -1, "without a number of seconds");
+	is_failure(TASK_TRANSIENT, "HANDLER_FAILED", "busy", "status 75 is a failure like others");
 	run_command(STATUS3, "{}");
 	wait_end();
 	is_failure(TASK_TRANSIENT, "HANDLER_FAILED", "exit 3", "a silent failure");

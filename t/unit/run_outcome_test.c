@@ -124,6 +124,29 @@ test_judge(void)
 	buf_free(&why);
 }
 
+static void
+test_put_off(void)
+{
+	struct run_history h = history(2, 0, 3);
+	struct task_failure f = { .class = TASK_NON_RETRYABLE, .code = "SNOOZED" };
+	struct exec_end end = { .ending = EXEC_FAILURE, .failure = &f, .retry_after = 9 * S, .snooze = 5 * S };
+	struct run_verdict v;
+
+	end.unknown_class = end.unknown_code = true;
+	v = run_outcome_decide(&h, &end, 0.7);
+	is_int(v.kind, STORE_PUT_OFF, "put off, whatever else was said, and with no attempt left");
+	is_int(v.delay, 5 * S, "by exactly that");
+	ok(!v.charge && !v.crash, "which costs nothing");
+	end.snooze = 0;
+	is_int(run_outcome_decide(&h, &end, 0.7).delay, 0, "at once, if it says so");
+	end.snooze = INT64_MAX;
+	is_int(run_outcome_decide(&h, &end, 0.7).delay, INT64_C(365) * 86400 * S, "at most a year");
+	h.run = TASK_RUN_MAX - 1;
+	v = run_outcome_decide(&h, &end, 0);
+	is_str(v.reason, "RETRY_EXHAUSTED", "what is put off for ever ends some day too");
+	ok(!v.charge, "not charged even then");
+}
+
 int
 main(void)
 {
@@ -136,5 +159,6 @@ main(void)
 	h.run = TASK_RUN_MAX - 1;
 	is_str(run_outcome_decide(&h, &end, 0).reason, "RETRY_EXHAUSTED", "what is never charged ends some day too");
 	test_judge();
+	test_put_off();
 	return done();
 }

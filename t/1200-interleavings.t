@@ -64,9 +64,9 @@ my $moved = join '; ', $leased,
 
 sub lanes {
 	return ('array[1, 1]', "array[-32768, 0]::int2[]", "array['00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000000']::uuid[]",
-	    'array[0, 32768]', 16);
+	    'array[0, 32768]', 'array[1, 1]');
 }
-sub claim { my ($worker, $lease_id, $k) = @_; return [[['claim', $worker, 2, $lease_id, $k, lanes()]]] }
+sub claim { my ($worker, $lease_id, $k) = @_; return [[['claim', $worker, 2, $lease_id, lanes(), "array[$k]", 'array[16]']]] }
 sub finish {
 	my ($last, @n) = @_;
 	my @lease = (ids(0), 'array[100::int8]');
@@ -138,7 +138,7 @@ sub seen {
 }
 
 seen('a claim needs a living worker', { claim => ['where inc = \$1 and seq = \$2 - 1 returning inc', "where seq = \$2 - 1 returning inc"] },
-    $leased, release(), [[['claim', 7, 2, 300, 9, lanes()]]]);
+    $leased, release(), [[['claim', 7, 2, 300, lanes(), 'array[9]', 'array[16]']]]);
 {
 	# the same claim sent again after a lost answer, while the first is still on its way
 	my @twice = ($all_ready, [claim(7, 200, 2), claim(7, 200, 2)]);

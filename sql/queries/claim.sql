@@ -1,44 +1,49 @@
--- claim: takes up to k tasks from the ready ranges of the lanes asked for, best lane first.  A range that fits is deleted, a
--- larger one is shortened; each piece becomes a lease.  The step of the worker's seq is part of it: a worker that was declared
--- dead, or a repetition of a claim that committed, gets nothing.  Every lease comes back, also one whose ids are all holes
--- (null id): the caller gives it back at once.
+-- claim: takes tasks from the ready ranges of the lanes asked for, in turns: each turn has its probes, best first, and takes at most
+-- so many tasks.  A range that fits is deleted, a larger one is shortened; each piece becomes a lease.  The step of the worker's seq is
+-- part of it: a worker that was declared dead, or a repetition of a claim that committed, gets nothing.  Every lease comes back,
+-- also one whose ids are all holes (null id): the caller gives it back at once.
 -- $1 inc int4
 -- $2 seq int8           the new value, old + 1
 -- $3 lease_id int8
--- $4 k int4
--- $5 lane int4[]        probes: rows of the lane from (prio, start) on, with prio below `below`
--- $6 prio int2[]
--- $7 start uuid[]
--- $8 below int4[]
--- $9 rows int4          ranges to look at: what is locked and not needed is hidden from others until the commit
+-- $4 lane int4[]        probes: rows of the lane from (prio, start) on, with prio below `below`
+-- $5 prio int2[]
+-- $6 start uuid[]
+-- $7 below int4[]
+-- $8 turn int4[]        whose probe it is, from 1; no two probes cover the same row
+-- $9 most int4[]        of a turn: tasks
+-- $10 rows int4[]       of a turn: ranges to look at: what is locked and not needed is hidden from others until the commit
 -- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid (null: the
 --         range is all holes), prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
---         error_class int2, error_code text
+--         error_class int2, error_code text, turn int8
 -- tables: worker, ready, lease, task, amend, tried
 with w as (
 	update taskq.worker set seq = $2, seen = now() where inc = $1 and seq = $2 - 1 returning inc
 ),
 c as materialized (
-	select r.*
+	select t.turn, t.most, x.*
 	from w
-	cross join unnest($5, $6, $7, $8) p(lane, prio, start, below)
+	cross join unnest($9, $10) with ordinality t(most, rows, turn)
 	cross join lateral (
-		select r.* from taskq.ready r
-		where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
-		order by r.prio, r.start
-		limit $9
-		for update skip locked
-	) r
-	limit $9
+		select r.*, sum(r.w) over (rows unbounded preceding) - r.w before
+		from (
+			select r.*, taskq.pos(r.hi) - taskq.pos(r.lo) + 1 w
+			from unnest($4, $5, $6, $7, $8) p(lane, prio, start, below, turn)
+			cross join lateral (
+				select r.* from taskq.ready r
+				where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
+				order by r.prio, r.start
+				limit t.rows
+				for update skip locked
+			) r
+			where p.turn = t.turn
+			limit t.rows
+		) r
+	) x
 ),
 s as materialized (
-	select x.*, case when x.w <= $4 - x.before then x.hi else taskq.at(x.lo, taskq.pos(x.lo) + ($4 - x.before)::int - 1) end cut
-	from (
-		select c.*, taskq.pos(c.hi) - taskq.pos(c.lo) + 1 w,
-			sum(taskq.pos(c.hi) - taskq.pos(c.lo) + 1) over (rows unbounded preceding) - (taskq.pos(c.hi) - taskq.pos(c.lo) + 1) before
-		from c
-	) x
-	where x.before < $4
+	select c.*, case when c.w <= c.most - c.before then c.hi else taskq.at(c.lo, taskq.pos(c.lo) + (c.most - c.before)::int - 1) end cut
+	from c
+	where c.before < c.most
 ),
 d as (
 	delete from taskq.ready r using s
@@ -54,7 +59,7 @@ l as (
 	select s.lo, $3, s.bucket, s.cut, s.lane, s.prio, $1, s.run, s.attempts, s.crashes, s.lost, s.amended from s
 )
 select s.lo, s.cut, s.lane, s.run, s.attempts, s.crashes, s.lost, s.since, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
-	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code
+	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code, s.turn
 from s
 left join lateral (
 	select t.* from taskq.task t where t.id >= s.lo and t.id <= s.cut and t.lane = s.lane offset 0

@@ -11,6 +11,8 @@
  *
  * run.c        the life of the machine and its turn       run_task.c     one task: start, limits of time, end
  * run_step.c   outcomes, give-backs and claims as a step  run_lease.c    leases, give-backs, heartbeat, loss of identity
+ * run_lane.c   what is known of lanes                     run_order.c    whose turn it is, and what comes first in it
+ * run_choose.c what a claim asks
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
  * run_pause.c  what is not started now
  * run_auth.c   a handler that is not let in is paused

@@ -1,16 +1,18 @@
-/* run_claim.c - which lanes are worth asking, and when to look again.
+/* run_claim.c - what to ask for, and when to look again.
  *
- * A lane is hot when it may hold something: a look saw a ready row, its bell rang, or the last claim from it came back full.  A claim
- * is for one group of lanes: all whose handler has no limit of its own below the slots (and those without a handler, whose
+ * A lane is hot when it may hold something: a look saw a head, its bell rang, or the last claim from it came back full.  A claim
+ * is for one class of lanes: all whose handler has no limit of its own below the slots (and those without a handler, whose
  * tasks are claimed to be buried), or those of one limited handler (also while its guard limits it, run_guard.c), with its free places: so
  * no task is taken that its handler's limit would hold up.  Lanes of handlers that cannot start anything now are left alone.
  *
- * Within a group the best head comes first, by (prio, id).  Heads are known from the last look, and moved on by what was claimed; looks
- * come each work.poll while there is work, so a more urgent task is seen within that time.
+ * Whose turn it is decides run_order.c: queues and their groups take turns, within a group the best rank comes first.  A turn asks its
+ * heads by rank, one (lane, priority) after the other; what came more urgent to a lane than all its known heads is asked first and so
+ * found by any claim.  What lies between is found by a look: they come each work.poll while there is work.
  *
  * Looks.  Bells make them unnecessary on this node, other nodes' submissions are found by them.  After a claim that came back
  * short the next look is soon (a row that somebody else held locked was passed over) and then later and later, up to IDLE_POLLS
- * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.
+ * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.  One that could not show all
+ * is continued after that rest, where it ended.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -22,42 +24,34 @@
 #define LOOK_GROWTH 4
 #define LOOK_AGAIN (10 * CLOCK_MS) /* least time between two looks */
 #define LOOK_SHARE 20
+#define LOOK_RUNG 4                  /* the same when a bell rang */
 #define LOOK_REST (5 * CLOCK_SECOND) /* most, for that reason */
+#define LOOK_KNOWN 256               /* lanes that a look tells of in any case */
 #define IDLE_POLLS 5
 #define IDLE_MOST (5 * CLOCK_SECOND)
 
 /* --- bells ---------------------------------------------------------------------------------------------------------------------- */
-
-static uint32_t
-bell_count(const struct run *r, int32_t lane)
-{
-	if (r->o.wake == NULL)
-		return 0;
-	return wake_lane_ready_count(r->o.wake, lane) + wake_lane_lower_count(r->o.wake, lane);
-}
 
 void
 run_claim_listen(struct run *r)
 {
 	for (int i = 0; i < r->lanes.n; i++) {
 		struct run_lane *lane = &r->lanes.all[i];
-		uint32_t count = bell_count(r, lane->lane);
+		uint32_t count = run_lane_bells(r, lane->lane);
 
 		if (count == lane->rung)
 			continue;
 		lane->rung = count;
-		if (!lane->hot) {
-			lane->hot = true;
-			memset(&lane->head, 0xff, sizeof(lane->head)); /* younger than all that are known */
-			lane->prio = 0;
-		}
+		lane->news = true;
+		lane->used = clock_now();
 	}
 }
 
 static void
 look_within(struct run *r, int64_t us)
 {
-	int64_t rest = r->lanes.looked_at + LOOK_AGAIN - clock_now();
+	int64_t again = r->lanes.rest / LOOK_SHARE * LOOK_RUNG;
+	int64_t rest = r->lanes.looked_at + (again > LOOK_AGAIN ? again : LOOK_AGAIN) - clock_now();
 
 	loop_timer_set(r->lanes.look, us > rest ? us : rest);
 }
@@ -69,7 +63,7 @@ listen_to_strangers(struct run *r)
 	bool strange = false;
 
 	for (int32_t i = 0; i < WAKE_LANES; i++) {
-		uint32_t count = bell_count(r, i);
+		uint32_t count = run_lane_bells(r, i);
 
 		strange = strange || (count != r->lanes.heard[i] && !r->lanes.known[i]);
 		r->lanes.heard[i] = count;
@@ -94,69 +88,11 @@ bell_rang(void *arg, int events UNUSED)
 
 /* --- looks ---------------------------------------------------------------------------------------------------------------------- */
 
-static int
-lane_cmp(const void *a, const void *b)
-{
-	const struct run_lane *x = a, *y = b;
-
-	return (x->lane > y->lane) - (x->lane < y->lane);
-}
-
-static struct run_lane *
-lane_find(struct run *r, int32_t number)
-{
-	struct run_lane key = { .lane = number };
-
-	if (r->lanes.n == 0)
-		return NULL;
-	return bsearch(&key, r->lanes.all, (size_t)r->lanes.n, sizeof(key), lane_cmp);
-}
-
-static struct run_lane
-lane_read(struct run *r, const struct store_lane *in)
-{
-	const struct conf_handler *h = conf_handler_find(r->conf, in->task_type);
-	const struct run_lane *old = lane_find(r, in->lane);
-	struct run_lane lane = {
-		.lane = in->lane, .paused = in->paused, .hot = in->ready, .prio = in->prio, .head = in->head
-	};
-
-	lane.handler = h != NULL ? (int)(h - r->conf->handlers) : -1;
-	if (old == NULL) {
-		lane.rung = bell_count(r, in->lane);
-		return lane;
-	}
-	/* The look may be older than what its bell told. */
-	lane.rung = old->rung;
-	if (old->hot && !in->ready) {
-		lane.hot = true;
-		lane.prio = old->prio;
-		lane.head = old->head;
-	}
-	return lane;
-}
-
-static void
-lanes_replace(struct run *r, const struct store_lane *in, int n)
-{
-	struct run_lane *all = mem_zalloc(sizeof(*all) * (size_t)(n + 1));
-
-	memset(r->lanes.known, 0, sizeof(r->lanes.known));
-	for (int i = 0; i < n; i++) {
-		all[i] = lane_read(r, &in[i]);
-		r->lanes.known[(uint32_t)in[i].lane % WAKE_LANES] = 1;
-	}
-	qsort(all, (size_t)n, sizeof(*all), lane_cmp);
-	mem_free(&r->lanes.all);
-	r->lanes.all = all;
-	r->lanes.n = n;
-}
-
 static bool
 any_hot(const struct run *r)
 {
 	for (int i = 0; i < r->lanes.n; i++)
-		if (r->lanes.all[i].hot && !r->lanes.all[i].paused)
+		if (run_lane_hot(&r->lanes.all[i]) && !r->lanes.all[i].paused)
 			return true;
 	return false;
 }
@@ -181,38 +117,51 @@ look_rest(const struct run *r, enum store_status status)
 	return rest < LOOK_REST ? rest : LOOK_REST;
 }
 
+static int64_t
+pause_after(const struct run *r, const struct store_look *look)
+{
+	if (look->status == STORE_OK && look->last < INT32_MAX)
+		return LOOK_FIRST; /* there is more */
+	return look->status != STORE_OK || any_hot(r) ? r->conf->work.poll : r->lanes.pause;
+}
+
 static void
-look_answered(void *arg, enum store_status status, const struct store_lane *in, int n)
+look_answered(void *arg, const struct store_look *look)
 {
 	struct run *r = arg;
-	int64_t rest, pause;
+	int64_t pause;
 
 	MAGIC_CHECK(r, RUN_MAGIC);
-	rest = look_rest(r, status);
-	pause = r->lanes.pause;
+	r->lanes.rest = look_rest(r, look->status);
 	r->lanes.looking = false;
 	if (r->phase != RUN_WORKING)
 		return;
-	if (status == STORE_OK)
-		lanes_replace(r, in, n);
+	if (look->status == STORE_OK) {
+		run_lane_merge(r, look, r->lanes.look_after);
+		r->lanes.look_after = look->last < INT32_MAX ? look->last : 0;
+	}
 	run_pause_looked(r);
-	if (status != STORE_OK || any_hot(r))
-		pause = r->conf->work.poll;
+	pause = pause_after(r, look);
 	r->lanes.pause = pause * LOOK_GROWTH < idle_pause(r) ? pause * LOOK_GROWTH : idle_pause(r);
-	look_within(r, pause > rest ? pause : rest);
+	look_within(r, pause > r->lanes.rest ? pause : r->lanes.rest);
 	run_turn_soon(r);
 }
 
 static void
 look(struct run *r)
 {
+	int32_t known[LOOK_KNOWN];
+	int n;
+
 	if (r->lanes.looking || r->phase != RUN_WORKING)
 		return;
 	r->lanes.looking = true;
 	r->lanes.look_due = false;
 	r->lanes.looked_at = clock_now();
+	r->lanes.looked_db = store_db_now(r->o.store);
 	run_pause_look(r);
-	store_lanes(r->o.store, look_answered, r);
+	n = run_lane_known(r, known, LOOK_KNOWN);
+	store_look(r->o.store, r->lanes.look_after, known, n, look_answered, r);
 }
 
 static void
@@ -225,7 +174,7 @@ look_timer(void *arg)
 	run_turn_soon(r);
 }
 
-/* --- the choice ------------------------------------------------------------------------------------------------------------------- */
+/* --- which lanes may be asked --------------------------------------------------------------------------------------------------------- */
 
 /* Tasks of a handler that could start beside those that are here; INT_MAX: nothing but the slots limits them. */
 static int
@@ -236,103 +185,41 @@ handler_room(const struct run *r, int handler)
 	return limit > 0 && left < room ? left : room;
 }
 
-static int
-lane_group(const struct run *r, const struct run_lane *lane)
+int
+run_claim_lane_room(const struct run *r, const struct run_lane *lane)
 {
-	return lane->handler >= 0 && handler_room(r, lane->handler) != INT_MAX ? lane->handler + 1 : 0;
+	if (!run_lane_hot(lane) || lane->paused)
+		return 0;
+	if (lane->handler < 0)
+		return INT_MAX;
+	if (r->handlers[lane->handler].barred || !exec_ready(&r->env, &r->conf->handlers[lane->handler]))
+		return 0;
+	return handler_room(r, lane->handler);
 }
 
 static bool
-lane_is_open(const struct run *r, const struct run_lane *lane)
+any_open(const struct run *r)
 {
-	if (!lane->hot || lane->paused)
-		return false;
-	if (lane->handler < 0)
-		return true;
-	if (r->handlers[lane->handler].barred || handler_room(r, lane->handler) <= 0)
-		return false;
-	return exec_ready(&r->env, &r->conf->handlers[lane->handler]);
-}
-
-static int
-head_cmp(const struct run_lane *a, const struct run_lane *b)
-{
-	if (a->prio != b->prio)
-		return a->prio < b->prio ? -1 : 1;
-	return id_cmp(&a->head, &b->head);
-}
-
-/* The group with the most urgent head; of equally urgent ones that which was asked longest ago.  -1: none. */
-static int
-choose_group(const struct run *r)
-{
-	int best = -1, best_prio = 0;
-
-	for (int i = 0; i < r->lanes.n; i++) {
-		const struct run_lane *lane = &r->lanes.all[i];
-		int group = lane_group(r, lane);
-
-		if (!lane_is_open(r, lane))
-			continue;
-		if (best < 0 || lane->prio < best_prio ||
-		    (lane->prio == best_prio && r->lanes.served[group] < r->lanes.served[best])) {
-			best = group;
-			best_prio = lane->prio;
-		}
-	}
-	return best;
-}
-
-/* Keeps the best in order; what does not fit is hot still, and asked another time. */
-static void
-choose_insert(const struct run_lane **best, int *n, const struct run_lane *lane)
-{
-	int at = *n < (int)ARRAY_LEN(((struct run_lanes *)0)->asked) ? (*n)++ : *n - 1;
-
-	if (at == *n - 1 && best[at] != NULL && head_cmp(best[at], lane) <= 0)
-		return;
-	for (; at > 0 && head_cmp(best[at - 1], lane) > 0; at--)
-		best[at] = best[at - 1];
-	best[at] = lane;
-}
-
-int
-run_claim_choose(struct run *r, int *claim_r)
-{
-	const struct run_lane *best[ARRAY_LEN(r->lanes.asked)] = { NULL };
-	int room = run_room(r), group, n = 0;
-
-	*claim_r = 0;
-	r->lanes.nasked = 0;
-	if (room == 0 || run_pause_unseen(r) || (group = choose_group(r)) < 0)
-		return 0;
-	if (group > 0 && handler_room(r, group - 1) < room)
-		room = handler_room(r, group - 1);
 	for (int i = 0; i < r->lanes.n; i++)
-		if (lane_is_open(r, &r->lanes.all[i]) && lane_group(r, &r->lanes.all[i]) == group)
-			choose_insert(best, &n, &r->lanes.all[i]); /* none, if its guard has shut since */
-	for (int i = 0; i < n; i++) {
-		r->lanes.asked[i] = best[i]->lane;
-		lane_find(r, best[i]->lane)->hot = false; /* its bell may make it hot again before the answer */
-	}
-	r->lanes.nasked = n;
-	r->lanes.served[group] = ++r->lanes.serve;
-	*claim_r = n > 0 ? room : 0;
-	return n;
+		if (run_claim_lane_room(r, &r->lanes.all[i]) > 0)
+			return true;
+	return false;
 }
 
 /* --- the answer --------------------------------------------------------------------------------------------------------------------- */
 
+/* What was taken counts for its group, and moves the heads on. */
 static void
 heads_move(struct run *r, const struct store_stepped *s)
 {
 	for (int i = 0; i < s->ntasks; i++) {
-		struct run_lane *lane = lane_find(r, s->tasks[i].row.lane);
+		const struct store_claimed *c = &s->tasks[i];
+		struct run_lane *lane = run_lane_find(r, c->row.lane);
 
-		if (lane != NULL) {
-			lane->head = s->tasks[i].row.id;
-			lane->prio = -s->tasks[i].row.priority;
-		}
+		if (lane == NULL)
+			continue;
+		run_lane_took(r, lane, c, c->turn < 0 || s->full[c->turn]);
+		run_order_took(&r->lanes.takers, lane->taker, 1);
 	}
 }
 
@@ -351,33 +238,53 @@ queues_leave(struct run *r, const struct store_stepped *s)
 	}
 }
 
-/* More than we could take: the others may know. */
+/* What was asked in a turn that took all it could is hot again. */
 static void
-claim_was_full(struct run *r)
+probe_reheat(struct run *r, const struct store_probe *p, bool was_hot)
 {
-	for (int i = 0; i < r->lanes.nasked; i++) {
-		struct run_lane *lane = lane_find(r, r->lanes.asked[i]);
+	struct run_lane *lane = run_lane_find(r, p->lane);
+	struct run_head *head = lane != NULL ? run_lane_head(lane, p->prio) : NULL;
 
-		if (lane != NULL)
-			lane->hot = true;
-		if (r->o.wake != NULL)
-			wake_lane_ready(r->o.wake, r->lanes.asked[i]);
-	}
 	if (r->o.wake != NULL)
+		wake_lane_ready(r->o.wake, p->lane); /* more than we could take: the others may know */
+	if (lane == NULL)
+		return;
+	if (head != NULL && was_hot)
+		head->hot = true;
+	else if (p->prio != STORE_PRIO_FIRST || lane->nheads == 0)
+		lane->news = true;
+}
+
+/* How many turns were full. */
+static int
+turns_reheat(struct run *r, const struct store_stepped *s)
+{
+	int n = 0;
+
+	for (int i = 0; i < r->lanes.nprobes; i++)
+		if (s->full[r->lanes.probes[i].turn])
+			probe_reheat(r, &r->lanes.probes[i], r->lanes.were_hot[i]);
+	for (int i = 0; i < r->lanes.nturns; i++)
+		n += s->full[i];
+	if (n > 0 && r->o.wake != NULL)
 		wake_workers_ring(r->o.wake);
+	return n;
 }
 
 void
 run_claim_answered(struct run *r, const struct store_stepped *s)
 {
+	int full = 0; /* none when the identity is lost */
+
 	stats_inc(s->ntasks > 0 ? S_CLAIMS : S_CLAIMS_EMPTY);
-	heads_move(r, s);
 	queues_leave(r, s);
-	if (s->full) {
-		claim_was_full(r);
-	} else if (r->phase == RUN_WORKING && !r->lanes.looking) {
+	if (s->full != NULL) {
+		heads_move(r, s);
+		full = turns_reheat(r, s);
+	}
+	if (full < r->lanes.nturns && r->phase == RUN_WORKING && !r->lanes.looking) {
 		r->lanes.pause = LOOK_FIRST;
-		look_within(r, LOOK_FIRST);
+		look_within(r, r->lanes.look_after > 0 ? r->lanes.rest : LOOK_FIRST);
 	}
 }
 
@@ -398,22 +305,21 @@ run_claim_rest(struct run *r)
 	/* A bell between the last listening and now rang for nobody: listen once more. */
 	listen_to_strangers(r);
 	run_claim_listen(r);
-	if (!run_pause_unseen(r) && choose_group(r) >= 0)
+	if (!run_pause_unseen(r) && any_open(r))
 		run_turn_soon(r);
 }
 
 bool
 run_claim_paused(struct run *r, int32_t lane)
 {
-	const struct run_lane *l = lane_find(r, lane);
+	const struct run_lane *l = run_lane_find(r, lane);
 
-	return l != NULL && l->paused;
+	return l == NULL || l->paused; /* what is forgotten goes back in doubt */
 }
 
 void
 run_claim_open(struct run *r)
 {
-	r->lanes.served = mem_zalloc(sizeof(*r->lanes.served) * (size_t)(r->conf->nhandlers + 1));
 	r->lanes.pause = LOOK_FIRST;
 	r->lanes.look_due = true;
 	r->lanes.looked_at = clock_now() - LOOK_AGAIN;
@@ -421,7 +327,7 @@ run_claim_open(struct run *r)
 	if (r->o.wake == NULL)
 		return;
 	for (int32_t i = 0; i < WAKE_LANES; i++)
-		r->lanes.heard[i] = bell_count(r, i);
+		r->lanes.heard[i] = run_lane_bells(r, i);
 	r->lanes.bell = loop_fd_new(r->o.loop, wake_worker_fd(r->o.wake, r->o.index), LOOP_READ, bell_rang, r);
 }
 
@@ -440,5 +346,5 @@ run_claim_close(struct run *r)
 	loop_fd_free(&r->lanes.bell);
 	loop_timer_free(&r->lanes.look);
 	mem_free(&r->lanes.all);
-	mem_free(&r->lanes.served);
+	mem_free(&r->lanes.takers.all);
 }

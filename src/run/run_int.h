@@ -10,6 +10,7 @@
 #include "run/exec.h"
 #include "run/launch_client.h"
 #include "run/run.h"
+#include "run/run_order.h"
 #include "run/run_outcome.h"
 
 /* A lease as far as this process knows it. */
@@ -52,43 +53,66 @@ struct run_task {
 };
 #define RUN_TASK_MAGIC 0x7461736bu
 
-/* --- lanes: run_claim.c ------------------------------------------------------------------------------------------------------- */
+/* --- lanes: run_lane.c and run_claim.c ------------------------------------------------------------------------------------------ */
+
+#define RUN_HEADS 8    /* of a lane, the best; more of them show when these are gone */
+#define RUN_PROBES 128 /* of a claim */
+#define RUN_TURNS 64
+
+struct run_head {
+	int prio;
+	bool hot;        /* may hold something: seen, or its last claim was full */
+	struct id mark;  /* as a look saw it; zero: none did */
+	struct id first; /* its oldest task, as far as known */
+};
 
 struct run_lane {
 	int32_t lane;
 	int handler; /* index in conf->handlers; -1: none, its tasks are claimed to be buried */
 	bool paused;
-	bool hot;      /* may hold something: seen, rung for, or its last claim was full */
+	bool news;     /* its bell rang: it may hold what no look saw */
+	int room;      /* tasks of it that may be taken, when that was asked last */
 	uint32_t rung; /* count of its bell when last heard */
-	int prio;      /* of its head, as far as known */
-	struct id head;
+	int prio;      /* of what it held last */
+	int64_t used;  /* clock_now(): asked, or rung for */
+	int64_t seen;  /* database clock: what its heads tell is of then or later; 0: no look told of it */
+	uint64_t queue_key, group_key;
+	int taker; /* its group, index in lanes.takers */
+	int nheads;
+	struct run_head heads[RUN_HEADS]; /* by prio */
 };
 
 struct run_lanes {
 	struct run_lane *all; /* sorted by number */
 	int n;
+	struct run_takers takers;   /* sorted by key */
 	uint32_t heard[WAKE_LANES]; /* every bell, to notice lanes that are not known yet */
 	uint8_t known[WAKE_LANES];
 	struct loop_fd *bell;
 	struct loop_timer *look; /* when to read the lanes again */
+	int32_t look_after;      /* where the next look begins: 0, unless the last one could not show all */
 	int64_t pause;           /* until the look after the next */
+	int64_t rest;            /* least time from the end of the last look to the next that nobody rang for */
 	int64_t looked_at;
+	int64_t looked_db; /* the same by the database's clock */
 	bool looking;
-	bool look_due;     /* put off while there is no room */
-	uint32_t pauses, pauses_asked; /* changes of pauses that the lanes know of, and those that the look under way will */
+	bool look_due; /* put off while there is no room */
+	uint32_t pauses,
+	    pauses_asked; /* changes of pauses that the lanes know of, and those that the look under way will */
 	int npaused;
-	int32_t asked[64]; /* of the claim under way */
-	int nasked;
-	int64_t *served; /* by group, when last asked: 0 is everything without a limit, h + 1 the handler h */
-	int64_t serve;
+	/* of the claim under way */
+	struct store_probe probes[RUN_PROBES];
+	bool were_hot[RUN_PROBES]; /* their heads, before they were asked */
+	int nprobes;
+	int turns[RUN_TURNS];
+	int nturns;
 };
 
 /* --- a step under way: run_step.c ------------------------------------------------------------------------------------------------ */
 
 struct run_step {
 	bool flying;
-	int64_t inc; /* whose step it is */
-	int claim;
+	int64_t inc;          /* whose step it is */
 	struct buf outcomes;  /* struct store_outcome */
 	struct buf tasks;     /* struct run_task *, in the same order */
 	struct buf givebacks; /* struct store_giveback */
@@ -179,21 +203,38 @@ bool run_guard_start(struct run_task *t) MUSTCHECK;     /* false: not now */
 void run_guard_forget(struct run_task *t);              /* its run tells nothing: it did not start, or we stopped it */
 void run_guard_ended(struct run_task *t);               /* after its verdict, which may have to wait longer */
 
+/* run_lane.c */
+void run_lane_merge(struct run *r, const struct store_look *look, int32_t after);
+struct run_lane *run_lane_find(const struct run *r, int32_t number);
+struct run_head *run_lane_head(struct run_lane *lane, int prio); /* null: not known */
+void run_lane_took(
+    struct run *r, struct run_lane *lane, const struct store_claimed *c, bool more); /* its head moves on */
+int run_lane_known(const struct run *r, int32_t *known_r, int most);                 /* those that were used last */
+uint32_t run_lane_bells(const struct run *r, int32_t number);
+bool run_lane_hot(const struct run_lane *lane);
+int64_t run_lane_head_rank(const struct run *r, const struct run_head *h);
+/* The best of it, as run_order_rank(); what only its bell told is as old as now. */
+int64_t run_lane_rank(const struct run *r, const struct run_lane *lane, int64_t now);
+
+/* run_choose.c */
+void run_choose(struct run *r); /* fills lanes.probes and turns; none: nothing to ask for */
+
 /* run_claim.c */
 void run_claim_open(struct run *r);
 void run_claim_close(struct run *r);
-void run_claim_stop(struct run *r);                /* draining: deaf and not hungry */
-void run_claim_listen(struct run *r);              /* hears the bells of known lanes */
-int run_claim_choose(struct run *r, int *claim_r); /* fills lanes.asked; 0: nothing to ask for */
+void run_claim_stop(struct run *r);                                        /* draining: deaf and not hungry */
+void run_claim_listen(struct run *r);                                      /* hears the bells of known lanes */
+int run_claim_lane_room(const struct run *r, const struct run_lane *lane); /* 0: not to be asked; INT_MAX: no limit */
 void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */
 bool run_claim_paused(struct run *r, int32_t lane);
 
 /* run_pause.c */
-bool run_pause_unseen(const struct run *r); /* they changed, and no look knows of it yet: start nothing */
+bool run_pause_unseen(const struct run *r);    /* they changed, and no look knows of it yet: start nothing */
+bool run_pause_changed(const struct run *r);   /* the look that answers now knows of more */
 bool run_pause_must_look(const struct run *r); /* nor will the one under way */
 void run_pause_look(struct run *r);            /* a look begins, */
-void run_pause_looked(struct run *r);       /* and ended */
-void run_pause_give_back(struct run *r);    /* what has not started of what is paused */
+void run_pause_looked(struct run *r);          /* and ended */
+void run_pause_give_back(struct run *r);       /* what has not started of what is paused */
 
 #endif

@@ -30,6 +30,12 @@ run_pause_look(struct run *r)
 	r->lanes.pauses_asked = changes(r);
 }
 
+bool
+run_pause_changed(const struct run *r)
+{
+	return r->lanes.pauses_asked != r->lanes.pauses;
+}
+
 /* Also after a look that failed: the old picture is the best there is. */
 void
 run_pause_looked(struct run *r)

@@ -3,6 +3,7 @@
  * One is under way at a time.  What it carries is in state SENT until the answer says, for each outcome, written or stale.
  * An answer under another identity than the question brings nothing: its leases are not ours any more.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "run/run_int.h"
@@ -165,14 +166,44 @@ givebacks_answered(struct run *r)
 	}
 }
 
+/* Places of the tasks in the order in which they start: turn by turn one of each, as if each had been claimed alone. */
+struct place {
+	int round, task;
+};
+
+static int
+place_cmp(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->round != y->round)
+		return x->round < y->round ? -1 : 1;
+	return (x->task > y->task) - (x->task < y->task);
+}
+
+static void
+tasks_take(struct run *r, const struct store_stepped *s)
+{
+	struct place *places = mem_zalloc(sizeof(*places) * (size_t)(s->ntasks + 1));
+	int rounds[RUN_TURNS + 1] = { 0 }; /* the first is of those whose turn is not known */
+
+	for (int i = 0; i < s->ntasks; i++)
+		places[i] = (struct place){ rounds[s->tasks[i].turn + 1]++, i };
+	if (r->lanes.nturns > 1)
+		qsort(places, (size_t)s->ntasks, sizeof(*places), place_cmp);
+	for (int i = 0; i < s->ntasks; i++)
+		run_task_claimed(r, &s->tasks[places[i].task]);
+	mem_free(&places);
+}
+
 static void
 claim_answered(struct run *r, const struct store_stepped *s)
 {
 	bool mine = !s->lost && (r->step.inc == 0 || r->step.inc == store_worker_inc(r->o.store));
 
 	run_claim_answered(r, s);
-	for (int i = 0; mine && i < s->ntasks; i++)
-		run_task_claimed(r, &s->tasks[i]);
+	if (mine)
+		tasks_take(r, s);
 }
 
 static void
@@ -189,7 +220,7 @@ step_answered(void *arg, const struct store_stepped *s)
 		givebacks_answered(r);
 		if (s->lost)
 			run_lease_lose(r);
-		if (r->step.claim > 0)
+		if (r->lanes.nturns > 0)
 			claim_answered(r, s);
 	}
 	step_reset(r);
@@ -208,14 +239,16 @@ run_step_send(struct run *r)
 	step_reset(r);
 	q.noutcomes = step_outcomes(r);
 	q.ngivebacks = step_givebacks(r);
-	q.nlanes = run_claim_choose(r, &q.claim);
-	if (q.noutcomes == 0 && q.ngivebacks == 0 && q.claim == 0)
+	run_choose(r);
+	if (q.noutcomes == 0 && q.ngivebacks == 0 && r->lanes.nturns == 0)
 		return;
 	q.outcomes = (const struct store_outcome *)(void *)r->step.outcomes.data;
 	q.givebacks = (const struct store_giveback *)(void *)r->step.givebacks.data;
-	q.lanes = r->lanes.asked;
+	q.probes = r->lanes.probes;
+	q.nprobes = r->lanes.nprobes;
+	q.turns = r->lanes.turns;
+	q.nturns = r->lanes.nturns;
 	r->step.flying = true;
-	r->step.claim = q.claim;
 	r->step.inc = store_worker_inc(r->o.store);
 	store_step(r->o.store, &q, step_answered, r);
 }

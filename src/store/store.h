@@ -201,6 +201,7 @@ struct store_claimed { /* one task of a claimed lease */
 	struct store_lease lease;
 	struct task_row row;        /* payload included; borrowed until the callback returns */
 	int run, attempts, crashes; /* before this start: attempts charged so far */
+	int turn;                   /* that took it; -1: not known any more */
 };
 
 enum store_outcome_kind { STORE_SUCCEEDED, STORE_RETRY, STORE_BURY, STORE_DISCARD, STORE_PUT_OFF };
@@ -236,6 +237,16 @@ struct store_exact {
 	struct span queue;
 	struct store_limits limits;
 };
+/* Rows of a lane: prio <= row < below, by (prio, id).  Of those of prio itself a look saw the first at `mark`; zero: none was seen.
+ * No two probes of a step overlap. */
+struct store_probe {
+	int32_t lane;
+	int turn; /* index of its turn */
+	int prio, below;
+	struct id mark;
+};
+#define STORE_PRIO_FIRST (-32768)
+#define STORE_PRIO_END 32768
 
 /* One commit, or none.  The claim does not see what the same step gives back.  A lease has at most one give-back in a step. */
 struct store_step {
@@ -243,11 +254,13 @@ struct store_step {
 	int noutcomes;
 	const struct store_giveback *givebacks;
 	int ngivebacks;
-	const int32_t *lanes; /* lanes to claim from, best first */
-	int nlanes;
-	int claim; /* at most so many tasks; 0: none */
-	const struct store_exact
-	    *exact; /* null: lanes without limits; else the claim sees what the same step ends or gives back */
+	const struct store_probe *probes; /* where the claim looks; those of a turn best first */
+	int nprobes;
+	const int *turns; /* the claim is made of turns, in this order: at most so many tasks in each */
+	int nturns;       /* 0: no claim */
+	/* Null: lanes without limits.  Else the claim sees what the same step ends or gives back; it has one turn, and in it lanes in order
+	 * have one probe that asks for all. */
+	const struct store_exact *exact;
 };
 struct store_stepped {
 	enum store_status status; /* OK, or FAILED at store_close() */
@@ -255,7 +268,7 @@ struct store_stepped {
 	const bool *accepted;     /* per outcome: true written, false stale */
 	const struct store_claimed *tasks;
 	int ntasks;
-	bool full; /* the lanes may hold more than the claim took */
+	const bool *full; /* per turn: its probes may hold more than was taken */
 	/* of an exact claim: */
 	bool busy;           /* somebody else is counting: ask again soon */
 	int room;            /* that the limits of the queue left, of what was asked for */
@@ -278,18 +291,27 @@ struct store_beat {
 typedef void store_beat_fn(void *arg, const struct store_beat *b);
 void store_beat(struct store *s, store_beat_fn *fn, void *arg);
 
-/* Lanes, their names, and which of them have something ready: the plain read that yields the low-water marks too. */
+/* Where something is ready: the heads of lanes above `after`, one for each lane and priority, and what is known of `known` lanes that have
+ * none.  A plain read, so each head is a low-water mark too.  There may be more than one look shows: it covers the lanes above
+ * `after` up to `last`, each with all its heads.  The names are kept for the claims, those of the lanes in `known` in any case. */
+#define STORE_LOOK_MOST 512 /* heads in one look; more than a lane can have */
 struct store_lane {
 	int32_t lane;
 	struct span queue, task_type, group;
 	struct span ordering_key; /* empty: its tasks run in any order */
 	bool paused;
-	bool ready; /* a ready row was seen */
+	bool ready; /* a ready row was seen; else it is one of the known */
 	int prio;   /* of its head */
 	struct id head;
 };
-typedef void store_lanes_fn(void *arg, enum store_status status, const struct store_lane *lanes, int nlanes);
-void store_lanes(struct store *s, store_lanes_fn *fn, void *arg);
+struct store_look {
+	enum store_status status;
+	const struct store_lane *lanes; /* by (lane, prio) */
+	int nlanes;
+	int32_t last; /* INT32_MAX: there was no more */
+};
+typedef void store_look_fn(void *arg, const struct store_look *look);
+void store_look(struct store *s, int32_t after, const int32_t *known, int nknown, store_look_fn *fn, void *arg);
 
 /* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
 

@@ -10,71 +10,59 @@
 #include "store/store_int.h"
 
 #define MARGIN CLOCK_SECOND /* rows of other processes may begin a little before the mark and come after it was read */
-#define PRIO_END 32768
-#define WIDTH_GAIN 8 /* one claim moves the average width of a range by an eighth */
+#define WIDTH_GAIN 8        /* one claim moves the average width of a range by an eighth */
 
 /* --- claim -------------------------------------------------------------------------------------------------------- */
 
-/* From where a lane is asked: its head as it was read, a little earlier; from zero when there is none, or rows were put below it. */
-static bool
-mark_of(const struct store_worker *w, const struct lane_info *l, struct id *start_r)
+/* From where on a lane is asked: its head as it was read, a little earlier; zero when there is none, or rows were put below it. */
+static struct id
+mark_of(const struct store_worker *w, const struct lane_info *l, const struct store_probe *p)
 {
 	const struct wake *wake = w->store->o.wake;
+	struct id start = { { 0 } };
 	int64_t ms;
 	int i;
 
-	if (l == NULL || !l->marked || (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower))
-		return false;
-	ms = (task_id_time(&l->start) - MARGIN) / CLOCK_MS;
-	memset(start_r, 0, sizeof(*start_r));
+	if (id_is_zero(&p->mark) || (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower))
+		return start;
+	ms = (task_id_time(&p->mark) - MARGIN) / CLOCK_MS;
 	for (i = 0; i < 6; i++)
-		start_r->b[i] = (uint8_t)(ms >> (40 - 8 * i));
-	return true;
+		start.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+	return start;
 }
 
-struct probe {
-	int32_t lane;
-	int prio, below;
-	struct id start;
-};
-
-/* More urgent rows than the head may have come since: they are asked for from zero. */
-static int
-probes_of(struct store_worker *w, int32_t lane, struct probe p[2])
+static void
+bind_probe(struct store_worker *w, struct stmt *t, const struct store_probe *p, int column)
 {
-	const struct lane_info *l = worker_lane(w, lane);
+	const struct lane_info *l = worker_lane(w, p->lane);
 	struct id start;
 
-	p[0] = (struct probe){ lane, -PRIO_END, PRIO_END, { { 0 } } };
-	if ((l != NULL && l->ordering_key.len > 0) || !mark_of(w, l, &start))
-		return 1;
-	p[0].below = l->prio;
-	p[1] = (struct probe){ lane, l->prio, PRIO_END, start };
-	return 2;
+	if (l == NULL)
+		return; /* forgotten: a look will show it again */
+	if (column == 0)
+		stmt_int4(t, p->lane);
+	else if (column == 1)
+		stmt_int2(t, p->prio);
+	else if (column == 3)
+		stmt_int4(t, p->below);
+	else if (column == 4)
+		stmt_int4(t, p->turn + 1);
+	if (column != 2)
+		return;
+	start = mark_of(w, l, p);
+	stmt_uuid(t, &start);
 }
 
 void
-claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims)
+claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims, bool turns)
 {
 	const struct store_step *in = &w->step.copy;
-	struct probe p[2];
-	int column, i, k, n;
+	int column, i;
 
-	for (column = 0; column < 4; column++) {
+	for (column = 0; column < (turns ? 5 : 4); column++) {
 		stmt_array(t);
-		for (i = 0; claims && i < in->nlanes; i++) {
-			n = probes_of(w, in->lanes[i], p);
-			for (k = 0; k < n; k++) {
-				if (column == 0)
-					stmt_int4(t, p[k].lane);
-				else if (column == 1)
-					stmt_int2(t, p[k].prio);
-				else if (column == 2)
-					stmt_uuid(t, &p[k].start);
-				else
-					stmt_int4(t, p[k].below);
-			}
-		}
+		for (i = 0; claims && i < in->nprobes; i++)
+			bind_probe(w, t, &in->probes[i], column);
 		stmt_array_end(t);
 	}
 }
@@ -88,22 +76,44 @@ rows_for(const struct store_worker *w, int claim)
 	return rows < claim ? rows : claim;
 }
 
-/* Whether a claim may have left something: it covered all it asked for, tasks or holes, or all the ranges it looked at. */
-bool
-claim_is_full(struct store_worker *w, int ntasks, const struct claim_got *got)
+static void
+bind_turns(struct store_worker *w, struct stmt *t, const struct store_step *in, bool claims)
 {
-	const struct stepping *st = &w->step;
+	int i;
 
-	if (got->leases > 0)
-		w->width += ((double)ntasks / got->leases - w->width) / WIDTH_GAIN;
-	return st->copy.claim > 0 && (got->covered >= st->copy.claim || got->leases >= st->rows);
+	stmt_array(t);
+	for (i = 0; claims && i < in->nturns; i++)
+		stmt_int4(t, in->turns[i]);
+	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; claims && i < in->nturns; i++)
+		stmt_int4(t, rows_for(w, in->turns[i]));
+	stmt_array_end(t);
+}
+
+/* Of each turn whether it may have left something: it covered all it asked for, tasks or holes, or all the ranges it looked at; or
+ * nobody knows any more what was its. */
+bool *
+claim_full(struct store_worker *w, int ntasks, const struct claim_got *got, bool again)
+{
+	const struct store_step *in = &w->step.copy;
+	bool *full = mem_zalloc(sizeof(*full) * (size_t)(in->nturns + 1));
+	int i, leases = 0;
+
+	for (i = 0; i < in->nturns; i++) {
+		leases += got[i].leases;
+		full[i] = again || got[i].covered >= in->turns[i] || got[i].leases >= rows_for(w, in->turns[i]);
+	}
+	if (leases > 0)
+		w->width += ((double)ntasks / leases - w->width) / WIDTH_GAIN;
+	return full;
 }
 
 void
 claim_add(struct store_worker *w, struct request *r)
 {
 	struct stepping *st = &w->step;
-	bool claims = st->to == st->copy.noutcomes && st->copy.claim > 0 && st->copy.exact == NULL;
+	bool claims = st->to == st->copy.noutcomes && st->copy.exact == NULL;
 	int64_t lease_id = store_new_rid(w->store);
 	struct stmt *t = request_stmt(r, SQL_CLAIM);
 
@@ -111,10 +121,8 @@ claim_add(struct store_worker *w, struct request *r)
 	stmt_int4(t, w->inc);
 	stmt_int8(t, w->seq + 1);
 	stmt_int8(t, lease_id);
-	stmt_int4(t, claims ? st->copy.claim : 0);
-	claim_bind_probes(w, t, claims);
-	st->rows = rows_for(w, claims ? st->copy.claim : 0);
-	stmt_int4(t, st->rows);
+	claim_bind_probes(w, t, claims, true);
+	bind_turns(w, t, &st->copy, claims);
 	stmt_int4(request_stmt(r, SQL_WORKER_LOOK), w->inc);
 }
 
@@ -196,7 +204,14 @@ claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_c
 	c->row.crashes = c->crashes;
 }
 
-/* Adds the leases and tasks of one result; tasks_r has room, *got_r grows.  lease_id 0: each row tells its own. */
+static void
+got_add(struct claim_got *got, const struct store_lease *l)
+{
+	got->leases++;
+	got->covered += (int)(task_id_pos(&l->hi) - task_id_pos(&l->lo)) + 1;
+}
+
+/* Adds the leases and tasks of one result; tasks_r has room, got_r grows.  lease_id 0: it is of claim_again, where each row tells its own. */
 int
 claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
     struct claim_got *got_r)
@@ -204,19 +219,19 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 	struct store_lease lease = { .lease_id = lease_id };
 	struct open_lease *l = NULL;
 	struct id last = { { 0 } };
-	int row, n = 0;
+	int row, turn = lease_id == 0 ? -1 : 0, n = 0;
 
 	for (row = 0; row < PQntuples(res); row++) {
 		if (col_null(res, row, SQL_CLAIM_LO)) /* of an exact claim: not a task */
 			continue;
 		if (lease_id == 0)
 			lease.lease_id = col_int(res, row, SQL_CLAIM_AGAIN_LEASE_ID);
+		else if (got_r != NULL)
+			turn = (int)col_int(res, row, SQL_CLAIM_TURN) - 1;
 		lease.lo = col_id(res, row, SQL_CLAIM_LO);
 		lease.hi = col_id(res, row, SQL_CLAIM_HI);
-		if (row == 0 || !id_eq(&lease.lo, &last)) {
-			got_r->leases++;
-			got_r->covered += (int)(task_id_pos(&lease.hi) - task_id_pos(&lease.lo)) + 1;
-		}
+		if (got_r != NULL && turn >= 0 && (row == 0 || !id_eq(&lease.lo, &last)))
+			got_add(&got_r[turn], &lease);
 		last = lease.lo;
 		if (col_null(res, row, SQL_CLAIM_ID)) {
 			drop_hollow(w, &lease);
@@ -226,7 +241,7 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 			l = lease_find(&w->leases, &lease);
 		if (l == NULL)
 			l = lease_add(&w->leases, &lease);
-		tasks_r[n] = (struct store_claimed){ .lease = lease };
+		tasks_r[n] = (struct store_claimed){ .lease = lease, .turn = turn };
 		claimed_row(w, res, row, &tasks_r[n]);
 		lease_open_task(l, &tasks_r[n].row.id);
 		n++;

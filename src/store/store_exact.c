@@ -17,7 +17,7 @@ exact_add(struct store_worker *w, struct request *r)
 	struct stmt *t;
 	int64_t lease_id;
 
-	if (x == NULL || st->copy.claim == 0 || st->to < st->copy.noutcomes)
+	if (x == NULL || st->copy.nturns == 0 || st->to < st->copy.noutcomes)
 		return;
 	memcpy(&lease_id, st->lease_ids.data + st->lease_ids.len - sizeof(lease_id), sizeof(lease_id));
 	stmt_text(request_stmt(r, SQL_GATE_LOCK), x->queue);
@@ -26,8 +26,8 @@ exact_add(struct store_worker *w, struct request *r)
 	stmt_int4(t, w->inc);
 	stmt_int8(t, w->seq + 1);
 	stmt_int8(t, lease_id);
-	stmt_int4(t, st->copy.claim);
-	claim_bind_probes(w, t, true);
+	stmt_int4(t, st->copy.turns[0]);
+	claim_bind_probes(w, t, true, false);
 	stmt_int4(t, x->limits.concurrency);
 	stmt_int4(t, x->limits.group_concurrency);
 	stmt_int8(t, x->limits.interval);
@@ -38,13 +38,12 @@ exact_add(struct store_worker *w, struct request *r)
 
 int
 exact_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
-    struct store_stepped *a, int32_t **held_r)
+    struct store_stepped *a, int32_t **held_r, bool *full_r)
 {
 	int n = PQntuples(res), row, tasks;
-	struct claim_got got = { 0 };
 
 	*held_r = mem_zalloc(sizeof(**held_r) * (size_t)(n + 1));
-	tasks = claim_take(w, res, lease_id, tasks_r, &got);
+	tasks = claim_take(w, res, lease_id, tasks_r, NULL);
 	for (row = 0; row < n; row++)
 		if (col_null(res, row, SQL_CLAIM_EXACT_LO) && !col_null(res, row, SQL_CLAIM_EXACT_LANE))
 			(*held_r)[a->nheld++] = (int32_t)col_int(res, row, SQL_CLAIM_EXACT_LANE);
@@ -54,6 +53,6 @@ exact_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 		a->room = (int)col_int(res, 0, SQL_CLAIM_EXACT_ROOM);
 		a->next = col_int(res, 0, SQL_CLAIM_EXACT_NEXT);
 	}
-	a->full = a->nheld > 0 && tasks == w->step.copy.claim;
+	*full_r = *full_r || (a->nheld > 0 && tasks == w->step.copy.turns[0]);
 	return tasks;
 }

@@ -375,14 +375,11 @@ bool lease_close_task(struct open_lease *l, const struct id *id);         /* fal
 int lease_open_before(const struct open_lease *l, const struct id *from); /* open tasks below `from` */
 void lease_close_from(struct open_lease *l, const struct id *from);
 
-/* What is known of a lane: its names, and where its first ready row was. */
+/* What is known of a lane. */
 struct lane_info {
 	int32_t lane;
 	struct span queue, task_type, group, ordering_key;
-	bool marked; /* there is a low-water mark */
-	int prio;
-	struct id start;
-	uint32_t lower; /* count of wake_lane_lower() when the mark was read */
+	uint32_t lower; /* count of wake_lane_lower() when its heads were read: marks until that moves */
 };
 
 struct stepping {
@@ -394,7 +391,6 @@ struct stepping {
 	bool *accepted;
 	int from, to;         /* the window of outcomes that travels now */
 	int width;            /* of a window: all, unless one outcome is poison */
-	int rows;             /* ranges that the claim looks at */
 	bool again;           /* a try may have committed, or a row was there already */
 	bool uncertain;       /* a try may have committed */
 	struct buf lease_ids; /* int64_t of each try that was sent */
@@ -417,7 +413,7 @@ struct store_worker {
 	struct stepping step;
 	struct arena *names;
 	struct lane_info *lanes; /* sorted */
-	int nlanes;
+	int nlanes, lanes_room;
 	double width; /* of claimed ranges, lately, in tasks */
 };
 
@@ -431,15 +427,16 @@ void step_close(struct store_worker *w);
 
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
-void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims);
+void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims, bool turns);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
-struct claim_got {
+struct claim_got {                                               /* of a turn */
 	int leases;
 	int covered; /* positions: more than tasks where keys were known already and left holes */
 };
+/* got_r: one for each turn; null: of an exact claim */
 int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
     struct claim_got *got_r);
-bool claim_is_full(struct store_worker *w, int ntasks, const struct claim_got *got);
+bool *claim_full(struct store_worker *w, int ntasks, const struct claim_got *got, bool again) MUSTCHECK;
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
 

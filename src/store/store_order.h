@@ -30,8 +30,8 @@ void order_leave(struct item *it);                               /* its fate is 
 
 /* The claim from lanes with exact limits, after all else of the step. */
 void exact_add(struct store_worker *w, struct request *r);
-/* As claim_take(), and what the answer tells beside the tasks; *held_r is the caller's. */
+/* As claim_take(), and what the answer tells beside the tasks; *held_r is the caller's; whether there was more than it took. */
 int exact_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
-    struct store_stepped *a, int32_t **held_r);
+    struct store_stepped *a, int32_t **held_r, bool *full_r);
 
 #endif

@@ -223,7 +223,8 @@ window_over(struct store_worker *w, struct request *r)
 	struct store_stepped a = { .status = STORE_OK };
 	struct store_claimed *tasks;
 	int64_t lease_id;
-	struct claim_got got = { 0 };
+	struct claim_got *got;
+	bool *full;
 	int32_t *held = NULL;
 
 	close_window(w);
@@ -238,16 +239,18 @@ window_over(struct store_worker *w, struct request *r)
 	tasks = mem_zalloc(sizeof(*tasks) * (size_t)(PQntuples(claimed) + (again != NULL ? PQntuples(again) : 0) +
 						     (exact != NULL ? PQntuples(exact) : 0) + 1));
 	memcpy(&lease_id, st->lease_ids.data + st->lease_ids.len - sizeof(lease_id), sizeof(lease_id));
-	a.ntasks = claim_take(w, claimed, lease_id, tasks, &got);
+	got = mem_zalloc(sizeof(*got) * (size_t)(st->copy.nturns + 1));
+	a.ntasks = claim_take(w, claimed, lease_id, tasks, got);
 	if (again != NULL)
-		a.ntasks += claim_take(w, again, 0, tasks + a.ntasks, &got);
+		a.ntasks += claim_take(w, again, 0, tasks + a.ntasks, got);
+	a.full = full = claim_full(w, a.ntasks, got, again != NULL);
 	if (exact != NULL)
-		a.ntasks += exact_take(w, exact, lease_id, tasks + a.ntasks, &a, &held);
-	else
-		a.full = claim_is_full(w, a.ntasks, &got);
+		a.ntasks += exact_take(w, exact, lease_id, tasks + a.ntasks, &a, &held, full);
 	a.tasks = tasks;
 	step_answer(w, &a);
 	mem_free(&held);
+	mem_free(&full);
+	mem_free(&got);
 	mem_free(&tasks);
 	request_free(&r);
 }

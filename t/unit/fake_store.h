@@ -33,6 +33,7 @@ struct store {
 	struct fake_task tasks[FAKE_TASKS];
 	int ntasks;
 	char lane_type[FAKE_LANES][65];
+	char lane_group[FAKE_LANES][65];
 	bool lane_paused[FAKE_LANES];
 	int nlanes;
 	int64_t inc, lease_ids;
@@ -51,7 +52,7 @@ struct store {
 	struct store_step step;
 	store_beat_fn *beat_fn;
 	void *beat_arg;
-	store_lanes_fn *lanes_fn;
+	store_look_fn *lanes_fn;
 	void *lanes_arg;
 	int steps, claims, looks, beats, most_claimed, givebacks, started_givebacks;
 	int64_t leases; /* lease rows that exist */
@@ -162,36 +163,51 @@ fake_take(struct fake_task *t, struct store_claimed *c)
 	c->row.max_attempts = 3;
 }
 
+/* Tasks of one probe into one lease; a task knows its turn by the place of that. */
 static inline int
-fake_claim(struct store_claimed *out)
+fake_claim_probe(const struct store_probe *p, int most, struct store_claimed *out)
+{
+	struct store_lease lease = { .lease_id = ++fake.lease_ids };
+	int n = 0;
+
+	for (int i = 0; i < fake.ntasks && n < most; i++) {
+		struct fake_task *t = &fake.tasks[i];
+
+		if (t->state != FAKE_READY || t->lane != p->lane || -t->priority < p->prio || -t->priority >= p->below)
+			continue;
+		if (n++ == 0)
+			lease.lo = t->id;
+		lease.hi = t->id;
+		t->state = FAKE_LEASED;
+		t->lease = lease;
+	}
+	for (int i = 0, at = 0; i < fake.ntasks && at < n; i++)
+		if (fake.tasks[i].state == FAKE_LEASED && fake.tasks[i].lease.lease_id == lease.lease_id) {
+			fake.tasks[i].lease.hi = lease.hi;
+			fake_take(&fake.tasks[i], &out[at]);
+			out[at++].turn = p->turn;
+		}
+	return n;
+}
+
+static inline int
+fake_claim(struct store_claimed *out, bool *full)
 {
 	int n = 0;
 
-	fake.claims += fake.step.claim > 0;
-	for (int l = 0; l < fake.step.nlanes; l++) {
-		struct store_lease lease = { .lease_id = ++fake.lease_ids };
+	fake.claims++;
+	for (int turn = 0; turn < fake.step.nturns; turn++) {
+		int left = fake.step.turns[turn];
 
-		for (int i = 0; i < fake.ntasks && n < fake.step.claim; i++) {
-			struct fake_task *t = &fake.tasks[i];
+		for (int i = 0; i < fake.step.nprobes; i++)
+			if (fake.step.probes[i].turn == turn) {
+				int got = fake_claim_probe(&fake.step.probes[i], left, out + n);
 
-			if (t->state != FAKE_READY || t->lane != fake.step.lanes[l])
-				continue;
-			if (id_is_zero(&lease.lo))
-				lease.lo = t->id;
-			lease.hi = t->id;
-			t->state = FAKE_LEASED;
-			t->lease = lease;
-			n++;
-		}
-		for (int i = 0; i < fake.ntasks; i++)
-			if (fake.tasks[i].state == FAKE_LEASED && fake.tasks[i].lease.lease_id == lease.lease_id)
-				fake.tasks[i].lease.hi = lease.hi;
+				left -= got;
+				n += got;
+			}
+		full[turn] = left == 0;
 	}
-	n = 0;
-	for (int i = 0; i < fake.ntasks; i++)
-		if (fake.tasks[i].state == FAKE_LEASED &&
-		    fake.tasks[i].lease.lease_id > fake.lease_ids - fake.step.nlanes)
-			fake_take(&fake.tasks[i], &out[n++]);
 	if (n > fake.most_claimed)
 		fake.most_claimed = n;
 	return n;
@@ -215,7 +231,8 @@ fake_answer_step(void)
 	static struct store_claimed tasks[FAKE_TASKS];
 	static bool accepted[FAKE_TASKS];
 	store_step_fn *fn = fake.step_fn;
-	struct store_stepped s = { .status = STORE_OK, .accepted = accepted, .tasks = tasks };
+	static bool full[1000];
+	struct store_stepped s = { .status = STORE_OK, .accepted = accepted, .tasks = tasks, .full = full };
 
 	fake.step_fn = NULL;
 	s.lost = fake.lost;
@@ -226,9 +243,10 @@ fake_answer_step(void)
 	fake.refuse = fake.refuse && fake.step.noutcomes == 0;
 	for (int i = 0; i < fake.step.ngivebacks; i++)
 		fake_giveback(&fake.step.givebacks[i]);
-	if (!s.lost && fake.step.claim > 0)
-		s.ntasks = fake_claim(tasks);
-	s.full = fake.step.claim > 0 && s.ntasks >= fake.step.claim;
+	if (s.lost)
+		s.full = NULL;
+	else if (fake.step.nturns > 0)
+		s.ntasks = fake_claim(tasks, full);
 	fn(fake.step_arg, &s);
 }
 
@@ -249,27 +267,43 @@ fake_answer_beat(void)
 	fn(fake.beat_arg, &b);
 }
 
+static inline const struct fake_task *
+fake_head(int lane, int prio)
+{
+	for (int i = 0; i < fake.ntasks; i++)
+		if (fake.tasks[i].lane == lane && fake.tasks[i].priority == -prio && fake.tasks[i].state == FAKE_READY)
+			return &fake.tasks[i];
+	return NULL;
+}
+
+/* A lane without heads has one row that says so. */
 static inline void
 fake_answer_lanes(void)
 {
-	static struct store_lane lanes[FAKE_LANES];
-	store_lanes_fn *fn = fake.lanes_fn;
+	static struct store_lane lanes[FAKE_LANES * 201];
+	store_look_fn *fn = fake.lanes_fn;
+	struct store_look look = { .status = STORE_OK, .lanes = lanes, .last = INT32_MAX };
 
 	fake.lanes_fn = NULL;
-	memset(lanes, 0, sizeof(lanes));
 	for (int l = 0; l < fake.nlanes; l++) {
-		lanes[l].lane = l;
-		lanes[l].queue = SPAN("default");
-		lanes[l].task_type = span_of(fake.lane_type[l]);
-		lanes[l].paused = fake.lane_paused[l];
-		for (int i = 0; i < fake.ntasks && !lanes[l].ready; i++)
-			if (fake.tasks[i].lane == l && fake.tasks[i].state == FAKE_READY) {
-				lanes[l].ready = true;
-				lanes[l].prio = -fake.tasks[i].priority;
-				lanes[l].head = fake.tasks[i].id;
-			}
+		struct store_lane *in = &lanes[look.nlanes];
+
+		for (int prio = -100; prio <= 101; prio++) {
+			const struct fake_task *head = fake_head(l, prio);
+
+			if (head == NULL && (prio <= 100 || in < &lanes[look.nlanes]))
+				continue;
+			lanes[look.nlanes++] = (struct store_lane){ .lane = l,
+				.queue = SPAN("default"),
+				.task_type = span_of(fake.lane_type[l]),
+				.group = span_of(fake.lane_group[l]),
+				.paused = fake.lane_paused[l],
+				.ready = head != NULL,
+				.prio = head != NULL ? prio : 0,
+				.head = head != NULL ? head->id : (struct id){ { 0 } } };
+		}
 	}
-	fn(fake.lanes_arg, STORE_OK, lanes, fake.nlanes);
+	fn(fake.lanes_arg, &look);
 }
 
 static inline void
@@ -313,7 +347,7 @@ fake_close(void)
 	if (fake.beat_fn != NULL)
 		fake.beat_fn(fake.beat_arg, &b);
 	if (fake.lanes_fn != NULL)
-		fake.lanes_fn(fake.lanes_arg, STORE_FAILED, NULL, 0);
+		fake.lanes_fn(fake.lanes_arg, &(struct store_look){ .status = STORE_FAILED });
 	loop_timer_free(&fake.answer);
 }
 
@@ -341,7 +375,7 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 }
 
 void
-store_lanes(struct store *s, store_lanes_fn *fn, void *arg)
+store_look(struct store *s, int32_t after UNUSED, const int32_t *known UNUSED, int nknown UNUSED, store_look_fn *fn, void *arg)
 {
 	ASSERT(s->lanes_fn == NULL);
 	s->lanes_fn = fn;

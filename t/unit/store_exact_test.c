@@ -14,7 +14,8 @@ struct side {
 	struct store_claimed tasks[CLAIM];
 	bool accepted[CLAIM];
 	int noutcomes;
-	int32_t lanes[64];
+	struct store_probe probes[64];
+	int turn;
 	int in_order; /* lanes with an ordering key that were seen */
 	const char *queue;
 	struct store_exact exact;
@@ -24,17 +25,22 @@ static struct side sides[WORKERS];
 /* --- asking ------------------------------------------------------------------------------------------------------------ */
 
 static void
-on_lanes(void *arg, enum store_status status, const struct store_lane *lanes, int n)
+on_look(void *arg, const struct store_look *look)
 {
 	struct side *s = arg;
+	const struct store_lane *lanes = look->lanes;
 
 	s->nlanes = s->in_order = 0;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < look->nlanes; i++) {
+		if (i > 0 && lanes[i].lane == lanes[i - 1].lane)
+			continue;
 		if (span_is(lanes[i].queue, s->queue))
-			s->lanes[s->nlanes++] = lanes[i].lane;
+			s->probes[s->nlanes++] = (struct store_probe){
+				.lane = lanes[i].lane, .prio = STORE_PRIO_FIRST, .below = STORE_PRIO_END
+			};
 		s->in_order += lanes[i].ordering_key.len > 0;
 	}
-	s->ok = status == STORE_OK;
+	s->ok = look->status == STORE_OK;
 	s->done = true;
 }
 
@@ -43,7 +49,7 @@ look(struct side *s, const char *queue)
 {
 	s->done = false;
 	s->queue = queue;
-	store_lanes(s->store, on_lanes, s);
+	store_look(s->store, 0, NULL, 0, on_look, s);
 	ok(pg_wait(&s->done) && s->ok, "the lanes of %s are read", queue);
 }
 
@@ -54,7 +60,7 @@ on_step(void *arg, const struct store_stepped *a)
 
 	s->n = a->ntasks;
 	s->busy = a->busy;
-	s->full = a->full;
+	s->full = a->full[0];
 	s->room = a->room;
 	s->next = a->next;
 	s->nheld = a->nheld;
@@ -73,9 +79,14 @@ ask(struct side *s, const struct store_outcome *o, int no, const struct store_li
 	struct store_step *step = &steps[s - sides];
 
 	s->exact = (struct store_exact){ .queue = span_of(s->queue), .limits = *limits };
-	*step = (struct store_step){
-		.outcomes = o, .noutcomes = no, .lanes = s->lanes, .nlanes = s->nlanes, .claim = k, .exact = &s->exact
-	};
+	s->turn = k;
+	*step = (struct store_step){ .outcomes = o,
+		.noutcomes = no,
+		.probes = s->probes,
+		.nprobes = s->nlanes,
+		.turns = &s->turn,
+		.nturns = 1,
+		.exact = &s->exact };
 	s->done = false;
 	s->noutcomes = no;
 	store_step(s->store, step, on_step, s);

@@ -65,8 +65,9 @@ submit_more(void)
 
 /* --- work --------------------------------------------------------------------------------------------------------------- */
 
-static int32_t lanes[10];
-static int nlanes, finished, stale, lost;
+static struct store_probe probes[10];
+static const int turns[] = { CLAIM };
+static int nprobes, finished, stale, lost;
 static struct store_outcome outcomes[CLAIM];
 static int noutcomes;
 static bool all_finished;
@@ -96,23 +97,26 @@ on_step(void *arg, const struct store_stepped *s)
 }
 
 static void
-on_lanes(void *arg, enum store_status status, const struct store_lane *l, int n)
+on_look(void *arg, const struct store_look *l)
 {
-	struct store_step step = { .outcomes = outcomes, .noutcomes = noutcomes, .lanes = lanes, .claim = CLAIM };
+	struct store_step step = { .outcomes = outcomes, .noutcomes = noutcomes, .probes = probes, .turns = turns, .nturns = 1 };
 	int i;
 
 	(void)arg;
-	if (status == STORE_OK)
-		for (i = nlanes = 0; i < n; i++)
-			lanes[nlanes++] = l[i].lane;
-	step.nlanes = nlanes;
+	if (l->status == STORE_OK)
+		for (i = nprobes = 0; i < l->nlanes; i++)
+			probes[nprobes++] = (struct store_probe){ .lane = l->lanes[i].lane,
+				.prio = l->lanes[i].prio,
+				.below = l->lanes[i].prio + 1,
+				.mark = l->lanes[i].head };
+	step.nprobes = nprobes;
 	store_step(store, &step, on_step, NULL);
 }
 
 static void
 look(void)
 {
-	store_lanes(store, on_lanes, NULL);
+	store_look(store, 0, NULL, 0, on_look, NULL);
 }
 
 int

@@ -15,7 +15,8 @@ static struct {
 	int n, nlanes;
 	struct store_claimed tasks[2000];
 	char types[2000][16];
-	int32_t lanes[100];
+	struct store_probe probes[100]; /* as the look told */
+	int32_t last;
 	int64_t count, next;
 	bool found;
 	struct task_row row;
@@ -35,7 +36,7 @@ on_step(void *arg, const struct store_stepped *s)
 	for (i = 0; i < noutcomes; i++)
 		got.accepted[i] = s->accepted[i];
 	got.n = s->ntasks;
-	got.full = s->full;
+	got.full = s->full != NULL && s->full[0];
 	for (i = 0; i < s->ntasks; i++) {
 		got.tasks[i] = s->tasks[i];
 		snprintf(got.types[i], sizeof(got.types[i]), "%.*s", (int)s->tasks[i].row.task_type.len,
@@ -44,16 +45,21 @@ on_step(void *arg, const struct store_stepped *s)
 }
 
 static void
-on_lanes(void *arg, enum store_status status, const struct store_lane *lanes, int n)
+on_look(void *arg, const struct store_look *look)
 {
 	int i;
 
 	(void)arg;
 	got.done = true;
-	got.status = status;
-	got.nlanes = n;
-	for (i = 0; i < n; i++)
-		got.lanes[i] = lanes[i].lane;
+	got.status = look->status;
+	got.last = look->last;
+	got.nlanes = look->nlanes < (int)ARRAY_LEN(got.probes) ? look->nlanes : (int)ARRAY_LEN(got.probes);
+	for (i = 0; i < got.nlanes; i++) {
+		const struct store_lane *l = &look->lanes[i];
+
+		got.probes[i] =
+		    (struct store_probe){ .lane = l->lane, .prio = l->prio, .below = l->prio + 1, .mark = l->head };
+	}
 }
 
 static void
@@ -99,7 +105,7 @@ static void
 look(void)
 {
 	got.done = false;
-	store_lanes(store, on_lanes, NULL);
+	store_look(store, 0, NULL, 0, on_look, NULL);
 	pg_wait(&got.done);
 }
 
@@ -111,9 +117,10 @@ only_step(const struct store_outcome *o, int no, const struct store_giveback *g,
 		.noutcomes = no,
 		.givebacks = g,
 		.ngivebacks = ng,
-		.claim = claim,
-		.lanes = got.lanes,
-		.nlanes = got.nlanes };
+		.probes = got.probes,
+		.nprobes = got.nlanes,
+		.turns = &claim,
+		.nturns = claim > 0 };
 
 	got.done = false;
 	noutcomes = no;
@@ -369,13 +376,16 @@ test_silence(void)
 {
 	int64_t deadline = pg_conf.postgres.deadline;
 	struct store_claimed tasks[5];
+	const int claim = 5;
 
 	submit("s", 5);
 	look();
 	pg_conf.postgres.deadline = 200 * CLOCK_MS;
 	proxy_order('h', "");
 	got.done = false;
-	store_step(store, &(struct store_step){ .lanes = got.lanes, .nlanes = got.nlanes, .claim = 5 }, on_step, NULL);
+	store_step(store,
+	    &(struct store_step){ .probes = got.probes, .nprobes = got.nlanes, .turns = &claim, .nturns = 1 }, on_step,
+	    NULL);
 	noutcomes = 0;
 	pg_turn(300 * CLOCK_MS);
 	ok(!got.done, "a step is not answered while nobody answers");

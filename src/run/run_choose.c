@@ -1,0 +1,216 @@
+/* run_choose.c - the probes of a claim: whose turn it is, and what is asked in a turn.
+ *
+ * The turns are dealt by run_order.c.  A turn asks the hot heads of its group by their rank, one (lane, priority) after the other, and
+ * each lane for what may have come since a look that is more urgent than its heads (its front): before its best head, unless that is so old
+ * that nothing which came since can have a better rank.  A lane with one head is asked for all it holds, in two probes.
+ *
+ * What is asked is cold until the answer tells that there was more.
+ */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+
+#include "run/run_int.h"
+
+/* Something that a turn may ask: a head, the front of a lane, or all of it. */
+enum choice_what { CHOICE_FRONT, CHOICE_HEAD, CHOICE_WHOLE };
+
+struct choice {
+	int turn;
+	int64_t rank;
+	enum choice_what what;
+	struct run_lane *lane;
+	int head; /* index */
+};
+
+static int
+lane_class(const struct run_lane *lane)
+{
+	return lane->room < INT_MAX ? lane->handler + 1 : 0;
+}
+
+/* The best lane of the group whose turn it is: the claim is for its class.  Null: there is nothing to ask for. */
+static const struct run_lane *
+choose_first(struct run *r, int64_t now)
+{
+	const struct run_lane *best = NULL;
+	int group;
+
+	run_order_begin(&r->lanes.takers);
+	for (int i = 0; i < r->lanes.n; i++) {
+		struct run_lane *lane = &r->lanes.all[i];
+
+		lane->room = run_claim_lane_room(r, lane);
+		if (lane->room > 0)
+			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
+	}
+	group = run_order_next(&r->lanes.takers);
+	for (int i = 0; i < r->lanes.n; i++) {
+		const struct run_lane *lane = &r->lanes.all[i];
+
+		if (lane->room > 0 && lane->taker == group &&
+		    (best == NULL || run_lane_rank(r, lane, now) < run_lane_rank(r, best, now)))
+			best = lane;
+	}
+	return best;
+}
+
+/* --- choices ------------------------------------------------------------------------------------------------------------------------ */
+
+static int
+choice_cmp(const void *a, const void *b)
+{
+	const struct choice *x = a, *y = b;
+
+	if (x->turn != y->turn)
+		return x->turn < y->turn ? -1 : 1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	if (x->lane != y->lane)
+		return x->lane->lane < y->lane->lane ? -1 : 1;
+	return x->what < y->what ? -1 : x->what > y->what;
+}
+
+static void
+choose_heads(const struct run *r, struct buf *b, struct choice c, int64_t front)
+{
+	for (int i = 0; i < c.lane->nheads; i++) {
+		c.head = i;
+		c.rank = run_lane_head_rank(r, &c.lane->heads[i]);
+		if (c.lane->heads[i].hot)
+			buf_put(b, &c, sizeof(c));
+	}
+	c.what = CHOICE_FRONT;
+	c.rank = front;
+	buf_put(b, &c, sizeof(c));
+}
+
+static void
+choose_lane(const struct run *r, struct buf *b, struct run_lane *lane, int64_t now)
+{
+	struct choice c = { .turn = r->lanes.takers.all[lane->taker].turn, .what = CHOICE_WHOLE, .lane = lane };
+	int64_t since = run_order_rank(lane->seen, -TASK_PRIORITY_MAX, r->conf->work.aging);
+	bool heads = false;
+
+	c.rank = run_lane_rank(r, lane, now);
+	for (int i = 0; i < lane->nheads; i++)
+		heads = heads || lane->heads[i].hot;
+	if (!heads || (lane->nheads == 1 && c.rank > since)) {
+		buf_put(b, &c, sizeof(c));
+	} else {
+		c.what = CHOICE_HEAD;
+		choose_heads(r, b, c, c.rank > since ? c.rank : INT64_MAX);
+	}
+}
+
+/* --- probes --------------------------------------------------------------------------------------------------------------------------- */
+
+static void
+probe_add(struct run *r, const struct choice *c, struct run_head *head, int below)
+{
+	struct store_probe *p = &r->lanes.probes[r->lanes.nprobes];
+
+	ASSERT(r->lanes.nprobes < RUN_PROBES);
+	*p = (struct store_probe){ .lane = c->lane->lane, .turn = c->turn, .prio = STORE_PRIO_FIRST, .below = below };
+	r->lanes.were_hot[r->lanes.nprobes++] = head != NULL && head->hot;
+	if (head == NULL)
+		return;
+	p->prio = head->prio;
+	p->mark = head->mark;
+	head->hot = false;
+}
+
+/* Its heads cut the lane into stretches, so that each is asked from its mark on; when there are too many the last is a long one. */
+static void
+ask_whole(struct run *r, const struct choice *c, int most)
+{
+	struct run_lane *lane = c->lane;
+	int n = lane->nheads < most - 1 ? lane->nheads : most - 1;
+
+	probe_add(r, c, NULL, n > 0 ? lane->heads[0].prio : STORE_PRIO_END);
+	for (int i = 0; i < n; i++)
+		probe_add(r, c, &lane->heads[i], i + 1 < n ? lane->heads[i + 1].prio : STORE_PRIO_END);
+	for (int i = n; i < lane->nheads; i++)
+		lane->heads[i].hot = false;
+	lane->news = false; /* its bell may ring again before the answer */
+}
+
+/* False: there is no place for it. */
+static bool
+ask(struct run *r, const struct choice *c, int most)
+{
+	struct run_head *head = &c->lane->heads[c->head];
+
+	if (most < (c->what == CHOICE_WHOLE ? 2 : 1))
+		return false;
+	if (c->what == CHOICE_WHOLE)
+		ask_whole(r, c, most);
+	else if (c->what == CHOICE_FRONT)
+		probe_add(r, c, NULL, c->lane->heads[0].prio);
+	else
+		probe_add(r, c, head, head->prio + 1);
+	c->lane->used = clock_now();
+	return true;
+}
+
+/* Each turn has the same number of places, for the best of its choices. */
+static void
+ask_all(struct run *r, const struct choice *all, int n)
+{
+	int most = RUN_PROBES / r->lanes.nturns, turn = -1, from = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (all[i].turn != turn) {
+			turn = all[i].turn;
+			from = r->lanes.nprobes;
+		}
+		if (!ask(r, &all[i], from + most - r->lanes.nprobes))
+			from = r->lanes.nprobes - most; /* and nothing after it */
+	}
+}
+
+static void
+choose_probes(struct run *r, int class, int64_t now)
+{
+	struct buf b = { 0 };
+	struct run_taker *t = r->lanes.takers.all;
+	size_t n;
+
+	for (int i = 0; i < r->lanes.n; i++) {
+		struct run_lane *lane = &r->lanes.all[i];
+
+		if (lane->room > 0 && lane_class(lane) == class && t[lane->taker].turn >= 0)
+			choose_lane(r, &b, lane, now);
+	}
+	n = b.len / sizeof(struct choice);
+	qsort(b.data, n, sizeof(struct choice), choice_cmp);
+	ask_all(r, (const struct choice *)(void *)b.data, (int)n);
+	buf_free(&b);
+	for (int i = 0; i < r->lanes.takers.n; i++)
+		if (t[i].turn >= 0 && t[i].queue != i)
+			r->lanes.turns[t[i].turn] = t[i].most;
+}
+
+void
+run_choose(struct run *r)
+{
+	int room = run_room(r), class;
+	int64_t now = store_db_now(r->o.store);
+	const struct run_lane *first;
+
+	r->lanes.nprobes = r->lanes.nturns = 0;
+	if (room == 0 || run_pause_unseen(r) || (first = choose_first(r, now)) == NULL)
+		return;
+	class = lane_class(first);
+	room = first->room < room ? first->room : room;
+	run_order_begin(&r->lanes.takers);
+	for (int i = 0; i < r->lanes.n; i++) {
+		const struct run_lane *lane = &r->lanes.all[i];
+
+		if (lane->room > 0 && lane_class(lane) == class)
+			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
+	}
+	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);
+	choose_probes(r, class, now);
+}

@@ -1,0 +1,158 @@
+/* run_order.c - in which order tasks are taken: turns between groups, age and priority within one.
+ *
+ * Between tasks of one group of a queue the rank decides: the time of submission, and for each step of priority `aging` earlier or later.
+ * So what was submitted 200 * aging before is served before, whatever the priorities (-100 to 100): that bounds the waiting
+ * of the least urgent task beside a stream of the most urgent ones.
+ *
+ * Between the groups of a queue, and between queues, turns decide and the rank does not: each is served one task, and then it is the
+ * turn of whoever was served least.  Who had nothing for a while is lifted to the least of those who waited: it is next, but has not
+ * saved up turns.  So a task that is the best of its group waits for at most one task of each other group of its queue that
+ * waits too, however many those have and however urgent they are; and the same holds for queues.
+ *
+ * A deal hands out room for several tasks: what turn by turn would come, a few at once when there is room for many.  Only what was taken
+ * in the end counts as served.
+ */
+#include "run/run_order.h"
+
+#define PORTIONS 64 /* a deal is made of no more than about so many */
+
+int64_t
+run_order_rank(int64_t submitted_at, int prio, int64_t aging)
+{
+	return submitted_at + prio * aging;
+}
+
+void
+run_order_begin(struct run_takers *t)
+{
+	for (int i = 0; i < t->n; i++) {
+		t->all[i].waits = false;
+		t->all[i].most = 0;
+		t->all[i].turn = -1;
+	}
+}
+
+void
+run_order_wait(struct run_takers *t, int group, int64_t rank)
+{
+	struct run_taker *both[] = { &t->all[group], &t->all[t->all[group].queue] };
+
+	for (int i = 0; i < 2; i++) {
+		if (!both[i]->waits || rank < both[i]->rank)
+			both[i]->rank = rank;
+		both[i]->waits = true;
+	}
+}
+
+static bool
+is_queue(const struct run_takers *t, const struct run_taker *x)
+{
+	return x == &t->all[x->queue];
+}
+
+static bool
+is_before(const struct run_taker *a, const struct run_taker *b)
+{
+	if (a->served + a->most != b->served + b->most)
+		return a->served + a->most < b->served + b->most;
+	return a->rank < b->rank;
+}
+
+/* The clock of those below is the least that one of them was served; whoever is behind it had nothing, and is lifted. */
+static void
+lift(struct run_takers *t, bool queues)
+{
+	for (int i = 0; i < t->n; i++) {
+		struct run_taker *x = &t->all[i];
+		int64_t clock = queues ? t->clock : t->all[x->queue].clock;
+
+		if (x->waits && is_queue(t, x) == queues && x->served < clock)
+			x->served = clock;
+	}
+}
+
+static void
+advance(struct run_takers *t)
+{
+	int64_t least = INT64_MAX;
+
+	for (int i = 0; i < t->n; i++)
+		if (t->all[i].waits && is_queue(t, &t->all[i])) {
+			t->all[i].clock = INT64_MAX;
+			least = t->all[i].served < least ? t->all[i].served : least;
+		}
+	if (least < INT64_MAX)
+		t->clock = least;
+	for (int i = 0; i < t->n; i++) {
+		struct run_taker *x = &t->all[i], *q = &t->all[x->queue];
+
+		if (x->waits && x != q && x->served < q->clock)
+			q->clock = x->served;
+	}
+}
+
+/* May it get more in this deal?  Whoever has a turn may, others while there are turns left. */
+static bool
+may_have(const struct run_taker *x, int turns_left)
+{
+	return x->waits && (x->turn >= 0 || turns_left > 0);
+}
+
+static struct run_taker *
+pick(struct run_takers *t, int turns_left)
+{
+	struct run_taker *queue = NULL, *best = NULL;
+
+	for (int i = 0; i < t->n; i++) {
+		struct run_taker *x = &t->all[i];
+
+		if (is_queue(t, x) && may_have(x, turns_left) && (queue == NULL || is_before(x, queue)))
+			queue = x;
+	}
+	for (int i = 0; queue != NULL && i < t->n; i++) {
+		struct run_taker *x = &t->all[i];
+
+		if (x != queue && &t->all[x->queue] == queue && may_have(x, turns_left) &&
+		    (best == NULL || is_before(x, best)))
+			best = x;
+	}
+	return best;
+}
+
+int
+run_order_deal(struct run_takers *t, int room, int turns)
+{
+	int portion = (room + PORTIONS - 1) / PORTIONS, dealt = 0;
+	struct run_taker *x;
+
+	while (room > 0 && (x = pick(t, turns - dealt)) != NULL) {
+		int n = portion < room ? portion : room;
+
+		if (x->turn < 0)
+			x->turn = dealt++;
+		t->all[x->queue].turn = 0;
+		x->most += n;
+		t->all[x->queue].most += n;
+		room -= n;
+	}
+	return dealt;
+}
+
+int
+run_order_next(struct run_takers *t)
+{
+	struct run_taker *x;
+
+	lift(t, true);
+	lift(t, false);
+	advance(t);
+	x = pick(t, 1);
+	return x != NULL ? (int)(x - t->all) : -1;
+}
+
+void
+run_order_took(struct run_takers *t, int group, int tasks)
+{
+	t->all[group].served += tasks;
+	t->all[t->all[group].queue].served += tasks;
+}

@@ -74,6 +74,9 @@ is(run('py', { x => 'x' x 900_000, do => 'fail', class => 'NON_RETRYABLE', code 
 $task = run('py', { do => 'fail', class => 'NON_RETRYABLE', code => 'GONE', message => 'spoken' });
 is_deeply([@$task{qw(status error_class error_code last_error)}], [qw(dead_letter NON_RETRYABLE GONE spoken)], 'a child may say how it failed');
 is(run('py', { do => 'steps' })->{status}, 'succeeded', 'and how far it is');
+my $later = $t->submit('py', { do => 'snooze', seconds => 3600 }, max_attempts => 1);
+wait_for(sub { grep { $_->{outcome} eq 'put_off' } @{ $t->get("/v1/tasks/$later->{id}/attempts")->json->{attempts} } }, 20, 'the task to be put off');
+is($t->task($later)->{attempts}, 0, 'or that it wants the task later, which costs no attempt');
 
 $task = run('js', { word => "caf\x{e9}" });
 is($task->{result}{payload}{word}, "caf\x{e9}", 'a Node child ran a task') or diag explain $task;

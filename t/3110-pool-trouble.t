@@ -32,9 +32,9 @@ sub run { my ($type, %o) = @_; return $t->wait_final($t->submit($type, {}, %o), 
 sub starts { my $n = () = (read_file("$dir/$_[0].starts") || '') =~ /\n/g; return $n }
 sub lines_of { my ($pattern) = @_; return scalar grep { /$pattern/ } $t->log_lines }
 
-# These wait for as long as it takes.
-my $early = $t->submit('early', {}, max_attempts => 90);
-my $deaf = $t->submit('deaf', {}, max_attempts => 90);
+# These wait, and spend nothing, for as long as it takes.
+my $early = $t->submit('early', {}, max_attempts => 1);
+my $deaf = $t->submit('deaf', {}, max_attempts => 1);
 my $missing = $t->submit('missing', {}, max_attempts => 1);
 
 my $first = run('good')->{result}{pid};
@@ -89,14 +89,18 @@ is($t->post("/v1/tasks/$task->{id}/cancel", '')->{status}, 200, 'a running task 
 wait_for(sub { !kill 0, $pid }, 20, 'the end of its child');
 is($t->task($task)->{status}, 'cancelled', 'although its child ignores SIGTERM');
 
-# What cannot start waits.
+# Nothing was spent on those that could not start.
 wait_for(sub { starts($_) >= 3 }, 30, "three children of $_") for qw(early deaf);
+is($t->task($early)->{attempts}, 0, 'a child that dies before it reads costs no attempt');
+is($t->task($deaf)->{attempts}, 0, 'nor one that closes its input');
 like($t->log_wait(qr/pool child ended.*handler=(?:early|missing)/), qr/why=".*pause=/, 'the log says why, and how long the pause is');
 like($t->log_wait(qr/pool child wrote to stderr.*handler=early/), qr/no module named work/, 'and what the child said');
-is($t->task($missing)->{attempts}, 0, 'a program that is not there costs no attempt');
+is($t->task($missing)->{attempts}, 0, 'nor a program that is not there');
 like($t->log_wait(qr/pool child ended.*no-such-program/), qr/could not execute/, 'which the log names');
 write_file("$dir/mended", '');
-is($t->wait_final($early, 90)->{status}, 'succeeded', 'once it is mended the task is done');
+$task = $t->wait_final($early, 90);
+is($task->{status}, 'succeeded', 'once it is mended the task is done');
+is($task->{attempts}, 1, 'in its only attempt');
 is($t->post("/v1/tasks/$_->{id}/cancel", '')->{status}, 200, 'what waits can be cancelled') for $deaf, $missing;
 
 is(run('good')->{result}{pid}, $first, 'a good child has not noticed');

@@ -82,7 +82,7 @@ sub cancel {
 	my ($n) = @_;
 	return [[['cancel_waiting', id($n)], ['cancel_ready', id($n), 1, '0::int2', 900 + $n], ['lease_cover_lock', id($n)], ['cancel_leased', id($n)]]];
 }
-sub release { return [[['worker_delete', 7], ['worker_leases_lock', 7], ['reap', 7, 9000]]] }
+sub release { return [[['worker_delete', 7], ['worker_leases_lock', 7], ['reap', 7, 9000, 'null']]] }
 sub giveback {
 	my ($from) = @_;
 	return [[['lease_lock', ids(0), 'array[100::int8]'], ['giveback', ids(0), 'array[100::int8]', ids($from), 'array[0::int2]', 8000]]];

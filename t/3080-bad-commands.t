@@ -15,7 +15,7 @@
 #	inherited descriptors                    t/3010, t/6200
 #	environment, argv, /proc of others       t/3010, t/6200, t/6210, here argv
 #	memory, CPU and file limits              here what happens at them; that they are set: t/6200
-#	poison: kills its process each time      t/3040
+#	poison: kills its worker each time       t/3090; itself: t/3040
 use strict;
 use warnings;
 use FindBin;

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "log/log.h"
 #include "stats/stats.h"
+#include "sys/marks.h"
 
 #include "keep/keep.h"
 
@@ -115,9 +116,33 @@ choose(const struct keep *k, int64_t now, int64_t *wait_r)
 }
 
 static void
-begin(struct keep *k, int kind)
+release(struct keep *k)
+{
+	struct id started[MARKS_IDS];
+	int64_t inc;
+	int n = -1;
+
+	memcpy(&inc, k->incs.data, sizeof(inc));
+	if (k->o.marks != NULL)
+		n = marks_read(k->o.marks, inc, started);
+	store_release_worker(k->o.store, inc, started, n, duty_answered, k);
+}
+
+/* Its marks were of use as long as the release could have to be repeated. */
+static void
+released(struct keep *k)
 {
 	int64_t inc;
+
+	memcpy(&inc, k->incs.data, sizeof(inc));
+	if (k->o.marks != NULL)
+		marks_drop(k->o.marks, inc);
+	buf_consume(&k->incs, sizeof(inc));
+}
+
+static void
+begin(struct keep *k, int kind)
+{
 
 	k->doing = kind;
 	if (kind == DUTY_PROMOTE) {
@@ -128,8 +153,7 @@ begin(struct keep *k, int kind)
 		rows[kind].verb(k->o.store, duty_answered, k);
 		return;
 	}
-	memcpy(&inc, k->incs.data, sizeof(inc));
-	store_release_worker(k->o.store, inc, duty_answered, k);
+	release(k);
 }
 
 /* What a keeper could not do the next one reads from the pipe; should it be full, the reaper finds those workers silent. */
@@ -267,7 +291,7 @@ duty_answered(void *arg, enum store_status status, int64_t count, int64_t next)
 		log_notice("a duty works again", log_str("duty", duty_name(kind)));
 	duty_told(kind, count);
 	if (kind == DUTY_RELEASE) {
-		buf_consume(&k->incs, sizeof(int64_t));
+		released(k);
 		k->duties[DUTY_REAP].pause = 0;
 		k->duties[kind].due = 0;
 	} else {

@@ -22,7 +22,8 @@ struct keep;
 struct keep_options {
 	struct loop *loop;
 	struct store *store;
-	struct wake *wake; /* null in tests */
+	struct wake *wake;   /* null in tests */
+	struct marks *marks; /* what workers had started; null: nobody knows */
 	const int *
 	    gone_pipe; /* [0] brings an int64_t inc for each dead worker; [1] takes back what a leaving keeper did not do */
 	bool measure; /* the depth of queues is wanted; the store has a ration */

@@ -51,6 +51,7 @@ role_keeper(const struct super_child *me)
 		.keeper = true,
 	};
 	struct keep_options ko = { .wake = me->wake,
+		.marks = me->marks,
 		.measure = me->conf->limits.queue_depth > 0,
 		.gone_pipe = me->gone_pipe,
 		.drained = keeper_drained,

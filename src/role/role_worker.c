@@ -67,6 +67,7 @@ role_worker(const struct super_child *me)
 		.index = me->index,
 		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
 		.guard = me->guard,
+		.marks = me->marks,
 		.slot = me->slot,
 		.launch_path = me->launch_path,
 		.drained = worker_drained,

@@ -202,6 +202,7 @@ run_free(struct run **rp)
 	if (r == NULL)
 		return;
 	MAGIC_CHECK(r, RUN_MAGIC);
+	run_mark_leave(r);
 	for (int i = 0; i < RUN_TASK_STATES; i++)
 		while ((pos = list_first(&r->tasks[i])) != NULL)
 			run_task_drop(container_of(pos, struct run_task, node));

@@ -17,6 +17,7 @@
  * run_pause.c  what is not started now
  * run_auth.c   a handler that is not let in is paused
  * run_guard.c  breakers, retry budgets, adaptive windows
+ * run_mark.c   what is started is marked
  * exec.h       the kinds of work
  */
 #ifndef RUN_RUN_H
@@ -26,6 +27,7 @@
 #include "conf/conf.h"
 #include "store/store.h"
 #include "sys/guard.h"
+#include "sys/marks.h"
 #include "sys/loop.h"
 #include "sys/ration.h"
 #include "sys/wake.h"
@@ -39,6 +41,7 @@ struct run_options {
 	struct wake *wake;       /* null in tests */
 	struct ration *ration;   /* told what leaves the queues; null: nobody wants to know */
 	struct guard *guard;     /* null: nobody guards */
+	struct marks *marks;     /* where what is started is marked; null: nowhere */
 	int slot;                /* of this process, for the guard */
 	int index;               /* of the worker, for its bell */
 	const char *launch_path; /* the launcher's socket; null: no commands */

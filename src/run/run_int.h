@@ -49,6 +49,8 @@ struct run_task {
 	int64_t ended_at;
 	int64_t started_db; /* the database's clock */
 	struct run_verdict verdict;
+	int64_t mark_of; /* identity that it is marked under as started; 0: not */
+	int mark;
 	struct guard_pass pass; /* while running */
 };
 #define RUN_TASK_MAGIC 0x7461736bu
@@ -153,6 +155,10 @@ struct run {
 	bool beating;
 	int64_t beat_period; /* that the timer was set for */
 	uint64_t dice;
+	struct {
+		int64_t inc; /* whose; 0: none yet */
+		int table;   /* -1: there is no room */
+	} marks;
 };
 #define RUN_MAGIC 0x72756e21u
 
@@ -171,6 +177,11 @@ void run_task_move(struct run_task *t, enum run_task_state to);
 void run_task_leave(struct run_task *t); /* out of the machine; its lease hears of it */
 void run_task_drop(struct run_task *t);  /* the same for a running one at the end of the process */
 struct run_task *run_task_find(struct run *r, enum run_task_state state, const struct id *id);
+
+/* run_mark.c */
+void run_mark(struct run_task *t); /* before its start */
+void run_unmark(struct run_task *t);
+void run_mark_leave(struct run *r);
 
 /* run_auth.c */
 void run_auth_failed(struct run_task *t); /* pauses its handler for all */

@@ -48,6 +48,7 @@ task_free(struct run_task *t)
 
 	list_remove(&t->node);
 	task_count(t, t->state, -1);
+	run_unmark(t);
 	loop_timer_free(&t->timer);
 	t->magic = 0;
 	arena_free(&a); /* the task lives in it */
@@ -277,8 +278,10 @@ task_start(struct run_task *t)
 	if (t->run->handlers[t->handler].barred || !run_guard_start(t))
 		return false;
 	task_prepare(t);
+	run_mark(t);
 	begin = exec_start(&t->exec);
 	if (begin == EXEC_LATER) {
+		run_unmark(t);
 		run_guard_forget(t);
 		return false;
 	}

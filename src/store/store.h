@@ -319,8 +319,10 @@ void store_look(struct store *s, int32_t after, const int32_t *known, int nknown
 typedef void store_count_fn(void *arg, enum store_status status, int64_t count, int64_t next);
 /* Due waiting rows become ready, at most 500 at once: next is 0 when more are due. */
 void store_promote(struct store *s, store_count_fn *fn, void *arg);
-/* A dead local worker: its row goes, then its leases.  count: tasks that are ready again. */
-void store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg);
+/* A dead local worker: its row goes, then its leases.  Only the tasks that it had started are charged with the loss; n < 0: not known,
+ * then all are.  count: tasks that are ready again. */
+void store_release_worker(
+    struct store *s, int64_t inc, const struct id *started, int n, store_count_fn *fn, void *arg);
 /* Workers of this node from earlier starts. */
 void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
 /* Tasks that were not started in time, at most 200 at once, are dead, also in what is paused.  count: such tasks; next: as for promotion. */

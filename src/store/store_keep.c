@@ -5,6 +5,8 @@
  * waits for outcomes in flight), and what is left of them becomes ready.  A worker counts as silent only when this keeper has been
  * connected long enough for the others to have come back too.  Logs releases.  Next: store_migrate.c.
  */
+#include <string.h>
+
 #include "log/log.h"
 
 #include "store/store_int.h"
@@ -28,6 +30,8 @@ struct duty {
 	int64_t count;
 	int32_t *incs; /* to release, one after the other */
 	int nincs, at;
+	struct id *started; /* by the one to release; null: not known */
+	int nstarted;
 	struct ration_measure *measure;
 	int64_t begun_at; /* clock_now() */
 };
@@ -51,6 +55,7 @@ duty_answer(struct duty *d, const struct request *r, int64_t next)
 {
 	d->fn(d->arg, r->status, d->count, next);
 	mem_free(&d->incs);
+	mem_free(&d->started);
 	mem_free(&d->measure);
 	d->magic = 0;
 	mem_free(&d);
@@ -111,6 +116,19 @@ store_promote(struct store *s, store_count_fn *fn, void *arg)
 /* --- dead workers --------------------------------------------------------------------------------------------------- */
 
 static void
+bind_started(struct stmt *t, const struct duty *d)
+{
+	if (d->started == NULL) {
+		stmt_null(t);
+		return;
+	}
+	stmt_array(t);
+	for (int i = 0; i < d->nstarted; i++)
+		stmt_uuid(t, &d->started[i]);
+	stmt_array_end(t);
+}
+
+static void
 release_next(struct duty *d)
 {
 	struct request *r = read_request(d->store, on_released, d);
@@ -122,6 +140,7 @@ release_next(struct duty *d)
 	t = request_stmt(r, SQL_REAP);
 	stmt_int4(t, inc);
 	stmt_int8(t, store_new_rid(d->store));
+	bind_started(t, d);
 	request_send(keep_pool(d->store), r);
 }
 
@@ -146,10 +165,15 @@ on_released(struct request *r)
 }
 
 void
-store_release_worker(struct store *s, int64_t inc, store_count_fn *fn, void *arg)
+store_release_worker(struct store *s, int64_t inc, const struct id *started, int n, store_count_fn *fn, void *arg)
 {
 	struct duty *d = duty_new(s, fn, arg);
 
+	if (n >= 0) {
+		d->nstarted = n;
+		d->started = mem_alloc(sizeof(*started) * (size_t)(n + 1));
+		memcpy(d->started, started, sizeof(*started) * (size_t)n);
+	}
 	d->incs = mem_zalloc(sizeof(*d->incs));
 	d->incs[d->nincs++] = (int32_t)inc;
 	release_next(d);

@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "stats/stats.h"
 #include "sys/guard.h"
+#include "sys/marks.h"
 #include "sys/ration.h"
 #include "sys/recent.h"
 #include "sys/wake.h"
@@ -33,6 +34,7 @@ struct super_child {
 	struct wake *wake;
 	struct ration *ration;
 	struct guard *guard;
+	struct marks *marks;
 	struct recent *recent; /* null: keys.recent is 0 */
 	int launch_listener;   /* SEQPACKET socket of this generation's launcher; the launcher accepts on it */
 	char launch_path[108]; /* workers connect to it */

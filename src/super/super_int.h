@@ -113,6 +113,7 @@ struct super {
 	struct wake *wake;
 	struct ration *ration;
 	struct guard *guard;
+	struct marks *marks;
 	struct recent *recent;
 	struct buf forgiven; /* pid_t of children that we had before we forked any; never touched */
 

@@ -74,6 +74,7 @@ super_child_run(struct super *s, const struct super_proc *p)
 		.wake = s->wake,
 		.ration = s->ration,
 		.guard = s->guard,
+		.marks = s->marks,
 		.recent = s->recent,
 		.launch_listener = g->launch_listener,
 		.gone_pipe = { s->gone_pipe[0], s->gone_pipe[1] },

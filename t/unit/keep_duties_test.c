@@ -85,7 +85,8 @@ VERB(store_purge_names, "names")
 VERB(store_expire, "expire")
 
 void
-store_release_worker(struct store *s UNUSED, int64_t inc, store_count_fn *fn, void *arg)
+store_release_worker(struct store *s UNUSED, int64_t inc, const struct id *started UNUSED, int n UNUSED,
+    store_count_fn *fn, void *arg)
 {
 	char what[16];
 

@@ -457,6 +457,36 @@ test_hand(void)
 	check_places("by hand");
 }
 
+/* Of a dead worker only what it had started is charged with the loss. */
+static void
+test_started(void)
+{
+	struct id first = { 0 };
+	int started = 0, others = 0;
+
+	submit("f", 5);
+	step(NULL, 0, NULL, 0, 100);
+	ok(got.n >= 5, "claimed");
+	for (int i = 0; i < got.n; i++)
+		if (strcmp(got.types[i], "f") == 0)
+			first = got.tasks[i].row.id;
+	got.done = false;
+	store_release_worker(store, store_worker_inc(store), &first, 1, on_count, NULL);
+	pg_wait(&got.done);
+	ok(got.count >= 5, "all are ready again");
+	step(NULL, 0, NULL, 0, 100);
+	ok(got.lost, "the worker learns of it");
+	step(NULL, 0, NULL, 0, 100);
+	for (int i = 0; i < got.n; i++)
+		if (id_eq(&got.tasks[i].row.id, &first))
+			started += got.tasks[i].run;
+		else if (strcmp(got.types[i], "f") == 0)
+			others += got.tasks[i].run;
+	is_int(started, 1, "what was started counts as a run");
+	is_int(others, 0, "what was not does not");
+	is_int(finish(got.tasks, got.n), got.n, "all are there");
+}
+
 /* Declared dead while it works: the tasks are somebody else's, and it gets a new identity. */
 static void
 test_lost(void)
@@ -470,7 +500,7 @@ test_lost(void)
 	ok(got.n >= 5, "claimed");
 	memcpy(tasks, got.tasks, sizeof(tasks));
 	got.done = false;
-	store_release_worker(store, inc, on_count, NULL);
+	store_release_worker(store, inc, NULL, -1, on_count, NULL);
 	pg_wait(&got.done);
 	ok(got.count >= 5, "a release makes its tasks ready");
 	is_int(finish(tasks, 5), 0, "its outcomes are stale");
@@ -557,6 +587,7 @@ main(void)
 	test_cuts();
 	test_silence();
 	test_hand();
+	test_started();
 	test_lost();
 	test_duties();
 	store_close(&store);

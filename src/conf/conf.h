@@ -17,7 +17,13 @@
 #include "conf/conf_struct.h" /* struct conf, struct conf_handler: made from options.def by macros */
 
 /* Positions of WORD options: the words of options.def in the same order (scripts/check-options). */
-enum conf_handler_kind { CONF_HANDLER_EXEC, CONF_HANDLER_BUILTIN, CONF_HANDLER_HTTP, CONF_HANDLER_POOL };
+enum conf_handler_kind {
+	CONF_HANDLER_EXEC,
+	CONF_HANDLER_BUILTIN,
+	CONF_HANDLER_HTTP,
+	CONF_HANDLER_POOL,
+	CONF_HANDLER_LEASE
+};
 enum conf_format { CONF_FORMAT_JSON, CONF_FORMAT_MSGPACK };
 enum conf_redis_fill { CONF_REDIS_NEW, CONF_REDIS_REPLAYED };
 enum conf_builtin { CONF_BUILTIN_NOOP, CONF_BUILTIN_ECHO, CONF_BUILTIN_SLEEP, CONF_BUILTIN_FAIL };

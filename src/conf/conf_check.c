@@ -286,6 +286,14 @@ check_schema(const struct check *k, const struct conf_handler *h)
 }
 
 static void
+check_lease(const struct check *k, const struct conf_handler *h)
+{
+	if (h->lease_default > h->lease_max)
+		complain(k, CONF_SECTION_handler, h->title, "lease_default",
+		    "longer than lease_max, expected at most that");
+}
+
+static void
 check_rules(const struct check *k, const struct conf_handler *h)
 {
 	struct buf why = { 0 };
@@ -324,6 +332,7 @@ static const struct {
 	    { "children", "format", "recycle_tasks", "recycle_after", "recycle_memory" } },
 	{ 1u << CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
 	{ 1u << CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
+	{ 1u << CONF_HANDLER_LEASE, "lease", { "lease_default", "lease_max" } },
 };
 
 static void
@@ -345,6 +354,8 @@ check_handler(const struct check *k, const struct conf_handler *h)
 		check_exec(k, h);
 	else if (h->kind == CONF_HANDLER_HTTP)
 		check_http(k, h);
+	else if (h->kind == CONF_HANDLER_LEASE)
+		check_lease(k, h);
 }
 
 static void

@@ -40,7 +40,9 @@ api_new(const struct api_options *o)
 	a->draining = o->draining;
 	a->guard = o->guard;
 	a->wake = o->wake;
+	a->index = o->index;
 	a->waits = api_waits_new(a);
+	a->pulls = api_pulls_new(a);
 	return a;
 }
 
@@ -51,6 +53,7 @@ api_free(struct api **a)
 		return;
 	MAGIC_CHECK(*a, API_MAGIC);
 	api_waits_free(&(*a)->waits);
+	api_pulls_free(&(*a)->pulls);
 	(*a)->magic = 0;
 	mem_free(a);
 }

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "admit/admit.h"
+#include "base/list.h"
 #include "http/http.h"
 #include "sys/guard.h"
 #include "sys/wake.h"
@@ -27,6 +28,8 @@ struct api {
 	struct guard *guard;
 	struct wake *wake;
 	struct api_waits *waits;
+	struct api_pulls *pulls;
+	int index;         /* of the acceptor, for its bell */
 };
 
 /* A request on its way through the store; in the request's arena, so gone with the answer. */
@@ -87,6 +90,37 @@ void api_wait_begin(struct api_call *c, int seconds, size_t bytes, void (*instea
 void api_reply_waited(struct api_call *c, const struct task_row *row, int seconds);
 /* One header line.  True: it says wait=N.  *seen: it names the preference, whatever it says; no later line counts. */
 bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
+
+/* --- api_lease.c, api_lease_take.c, api_lease_wait.c: clients that lease tasks ------------------------------------------------------ */
+
+#define API_PULL_MAGIC 0x4170756cu
+/* A client that wants tasks; in the arena of its request. */
+struct api_pull {
+	unsigned magic;
+	struct list node; /* among those who wait */
+	struct api *api;
+	struct http_request *r;
+	struct store_pull in;
+	struct span worker;
+	int64_t until;     /* clock_now(): how long it waits */
+	bool served;       /* it has waited, and others may after it */
+	struct buf leases; /* of the answer */
+	int nleases;
+	struct store_saying *refused; /* they are not given out */
+	int nrefused;
+};
+
+void api_pull_claim(struct api_pull *p);
+void api_pull_end(struct api_pull *p, enum store_status status); /* answers with what was given out */
+/* A claim found nothing: it waits, or is answered when it does not want to. */
+void api_pull_wait(struct api_pull *p);
+void api_pulls_serve(struct api_pulls *ps); /* one who had waited is answered: the next claims */
+
+struct api_pulls *api_pulls_new(struct api *a) MUSTCHECK;
+void api_pulls_free(struct api_pulls **ps);
+void api_pulls_drain(struct api_pulls *ps);
+/* 400: the body is not what it should be. */
+void api_refuse_body(struct http_request *r, const struct task_problem *t);
 
 /* --- api_gate.c: whoever comes too fast ------------------------------------------------------------------------------------- */
 

@@ -217,6 +217,7 @@ api_drain(struct api *a)
 {
 	MAGIC_CHECK(a, API_MAGIC);
 	loop_timer_set(a->waits->timer, 0);
+	api_pulls_drain(a->pulls);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------------ */

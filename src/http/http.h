@@ -150,10 +150,11 @@ struct api_options {
 	struct admit *admit;
 	const bool *draining;
 	struct guard *guard; /* null: nobody guards the handlers */
-	struct wake *wake;   /* null: nobody to ring */
+	struct wake *wake;   /* null: no bells */
+	int index;           /* of the acceptor, for its bell */
 };
 struct api *api_new(const struct api_options *o) MUSTCHECK;
-void api_drain(struct api *a); /* *draining is true: who waits for the end of a task is answered now */
+void api_drain(struct api *a); /* *draining is true: who waits, for a task or for its end, is answered now */
 void api_free(struct api **a);
 bool api_gate(void *app, struct http_request *r); /* the gate of http_options */
 extern const struct http_route api_routes[];

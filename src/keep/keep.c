@@ -26,6 +26,7 @@ enum duty_kind {
 	DUTY_BOOT,
 	DUTY_PROMOTE,
 	DUTY_REAP,
+	DUTY_LAPSE,
 	DUTY_PARTITIONS,
 	DUTY_PURGE,
 	DUTY_DEPTH,
@@ -47,6 +48,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_BOOT] = { "boot", store_release_boot, 0, -1, S_REAPED },
 	[DUTY_PROMOTE] = { "promote", store_promote, 0, 5 * CLOCK_SECOND, S_PROMOTED },
 	[DUTY_REAP] = { "reap", store_reap, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
+	[DUTY_LAPSE] = { "lapse", store_lapse, CLOCK_SECOND, CLOCK_SECOND, S_REAPED },
 	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
 	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
@@ -258,6 +260,7 @@ duty_told(int kind, int64_t count)
 	static const char *const words[] = {
 		[DUTY_BOOT] = "took back tasks of an earlier start",
 		[DUTY_REAP] = "took back tasks of silent workers",
+		[DUTY_LAPSE] = "took back tasks of silent clients",
 		[DUTY_RELEASE] = "took back tasks of a dead worker",
 	};
 

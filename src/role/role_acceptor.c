@@ -8,6 +8,7 @@
 #include "admit/admit.h"
 #include "http/http.h"
 #include "log/log.h"
+#include "run/run_lapse.h"
 #include "store/store.h"
 
 #include "role/role.h"
@@ -56,6 +57,8 @@ open_store(const struct super_child *me, struct loop *loop)
 		.loop = loop,
 		.conf = me->conf,
 		.wake = me->wake,
+		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
+		.judge = run_lapse_judge,
 		.node = role_node(me->conf),
 		.boot = me->boot,
 		.submit_connections = me->conf->postgres.submit_connections,
@@ -103,7 +106,7 @@ role_acceptor(const struct super_child *me)
 {
 	static const struct role_ops ops = { .name = "acceptor", .drain = acceptor_drain, .now = acceptor_now };
 	struct acceptor a = { NULL };
-	struct api_options ao = { .conf = me->conf, .draining = &a.draining, .guard = me->guard, .wake = me->wake };
+	struct api_options ao = { .conf = me->conf, .draining = &a.draining, .guard = me->guard, .wake = me->wake, .index = me->index };
 	int code;
 
 	a.role = role_begin(me, &ops, &a);

@@ -2,6 +2,7 @@
 #include <sysexits.h>
 
 #include "keep/keep.h"
+#include "run/run_lapse.h"
 #include "store/store.h"
 
 #include "role/role.h"
@@ -49,6 +50,7 @@ role_keeper(const struct super_child *me)
 		.node = role_node(me->conf),
 		.boot = me->boot,
 		.keeper = true,
+		.judge = run_lapse_judge,
 	};
 	struct keep_options ko = { .wake = me->wake,
 		.marks = me->marks,

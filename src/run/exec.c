@@ -15,11 +15,27 @@
 #define RETRY_AFTER_MAX (86400 * 7.0) /* seconds; a handler cannot park a task for longer */
 #define SNOOZE_MAX (86400 * 365.0)    /* seconds */
 
+/* No worker runs these: clients lease them.  One that was claimed before the configuration said so waits for its worker's end. */
+static bool
+lease_ready(const struct exec_env *env UNUSED, const struct conf_handler *h UNUSED)
+{
+	return false;
+}
+
+static enum exec_begin
+lease_start(struct exec_run *x UNUSED)
+{
+	return EXEC_LATER;
+}
+
+static const struct exec_kind exec_lease = { .name = "lease", .ready = lease_ready, .start = lease_start };
+
 static const struct exec_kind *const kinds[] = {
 	[CONF_HANDLER_EXEC] = &exec_exec,
 	[CONF_HANDLER_BUILTIN] = &exec_builtin,
 	[CONF_HANDLER_HTTP] = &exec_http,
 	[CONF_HANDLER_POOL] = &exec_pool,
+	[CONF_HANDLER_LEASE] = &exec_lease,
 };
 
 const struct exec_kind *

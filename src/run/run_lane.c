@@ -228,6 +228,13 @@ lane_new(const struct run *r, const struct store_lane *in)
 	return lane;
 }
 
+/* No worker starts what clients lease. */
+static bool
+for_clients(const struct run *r, const struct run_lane *lane)
+{
+	return lane->handler >= 0 && r->conf->handlers[lane->handler].kind == CONF_HANDLER_LEASE;
+}
+
 /* The heads of one lane, from `i` on; how many rows it took.  The look may be older than what its bell told. */
 static int
 lane_see(const struct run *r, struct run_lane *lane, const struct store_look *look, int i, bool covered)
@@ -235,7 +242,7 @@ lane_see(const struct run *r, struct run_lane *lane, const struct store_look *lo
 	const struct store_lane *in = look->lanes;
 	int n;
 
-	lane->paused = in[i].paused;
+	lane->paused = in[i].paused || for_clients(r, lane);
 	if (covered) {
 		lane->nheads = 0;
 		lane->seen = r->lanes.looked_db;

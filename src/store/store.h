@@ -18,6 +18,13 @@
 #include "task/task.h"
 
 struct store;
+struct store_held;
+struct store_outcome;
+
+/* What becomes of a task whose client said that it failed, or nothing until its lease ended (`report` null); decided by whoever knows
+ * the handlers.  `report` is a JSON object with error_class, error_code, message, retry_after.  What the outcome points to is of the arena.  True: the handler is to be
+ * paused, for it was not let in. */
+typedef bool store_judge_fn(const struct conf *conf, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o_r);
 
 enum store_status { STORE_OK, STORE_REFUSED, STORE_FAILED, STORE_UNSURE };
 
@@ -32,6 +39,7 @@ struct store_options {
 	int read_connections;
 	bool worker; /* a connection for store_step() */
 	bool keeper; /* a connection for the duties */
+	store_judge_fn *judge; /* null where nobody says fail and nothing is taken back */
 };
 
 struct store *store_open(const struct store_options *o) MUSTCHECK;
@@ -313,6 +321,92 @@ struct store_look {
 typedef void store_look_fn(void *arg, const struct store_look *look);
 void store_look(struct store *s, int32_t after, const int32_t *known, int nknown, store_look_fn *fn, void *arg);
 
+/* --- leases of clients: store_pull.c ---------------------------------------------------------------------------------------------
+ *
+ * A task of a handler of kind lease is given to a client as a lease of its own, without a worker, that ends by itself unless it is
+ * extended. */
+
+struct store_pull {
+	struct span queue;
+	const struct span *types; /* none: all that clients may lease */
+	int ntypes;
+	int max;
+	int64_t ttl; /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
+};
+struct store_pulled_time {
+	int64_t at, until; /* begin and end; database clock */
+};
+struct store_pulled {
+	enum store_status status;
+	const struct store_claimed *tasks;
+	const struct store_pulled_time *times; /* of each lease */
+	int ntasks;
+	bool more; /* it was stopped by ids that are nobody's: there may be more */
+};
+typedef void store_pull_fn(void *arg, const struct store_pulled *p);
+/* What `in` points to need not live on.  A claim whose answer was lost is UNSURE and not repeated: its leases end by themselves. */
+void store_pull(struct store *s, const struct store_pull *in, store_pull_fn *fn, void *arg);
+
+/* Queues and task types that have something for clients now, once each. */
+struct store_pull_ready {
+	struct span queue, task_type;
+};
+typedef void store_pull_ready_fn(void *arg, enum store_status status, struct store_pull_ready *ready, int n);
+void store_pull_ready(struct store *s, store_pull_ready_fn *fn, void *arg);
+
+/* --- what the holders of leases say: store_hold.c ---------------------------------------------------------------------------------- */
+
+enum store_word {
+	STORE_WORD_HEARTBEAT, /* also of a task that a worker of ours runs: then there is nothing to extend */
+	STORE_WORD_COMPLETE,
+	STORE_WORD_FAIL,
+	STORE_WORD_RELEASE, /* back to ready; or to wait */
+	STORE_WORD_RETURN,  /* the same of a lease that its holder has never seen: the run did not begin */
+	STORE_WORD_REFUSE,  /* it is not to be run at all: dead, for `refusal` */
+	STORE_WORD_NONE     /* its time is over: a crash, or as a run that took too long */
+};
+struct store_saying {
+	struct id id;
+	int64_t lease_id;
+	int64_t ttl;        /* HEARTBEAT: from now on, us; 0: that of the handler */
+	int percent;        /* HEARTBEAT: -1: it does not say */
+	struct span note;   /* beside it */
+	struct span result; /* COMPLETE: JSON text or empty */
+	struct span report; /* FAIL: JSON object */
+	int64_t delay;      /* RELEASE: us */
+	const struct task_failure *refusal; /* REFUSE */
+	bool charge;                        /* REFUSE: it counts as an attempt */
+};
+
+/* A lease as it was when its holder spoke. */
+struct store_held {
+	struct id id;
+	int64_t lease_id;
+	struct span queue, task_type;
+	int run, attempts, crashes; /* before this run */
+	int max_attempts;
+	int64_t at;  /* when it was claimed, database clock */
+	int64_t now; /* the same clock */
+	bool client; /* a client holds it, not a worker of ours */
+};
+enum store_heard {
+	STORE_HEARD,           /* written; a repetition of what was written before counts as that */
+	STORE_HEARD_CANCELLED, /* the task was cancelled meanwhile */
+	STORE_HEARD_GONE,      /* the lease has ended, or there never was one of that name */
+	STORE_HEARD_OURS       /* of a task that a worker of ours runs: no such word is taken for it */
+};
+struct store_reply {
+	enum store_heard heard;
+	struct store_held held;        /* when the lease was there; else queue and task_type are empty */
+	int64_t until;                 /* HEARTBEAT: when the lease ends; 0: with its worker */
+	enum store_outcome_kind kind; /* FAIL: what became of the task */
+	const struct task_failure *not_let_in; /* FAIL: why the handler is to be paused; null: it is not */
+};
+typedef void store_say_fn(void *arg, enum store_status status, const struct store_reply *replies, int n);
+/* One word for all, one commit.  Each lease is named once.  What the sayings point to is borrowed until the callback, which has a reply
+ * for each when OK. */
+void store_say(struct store *s, enum store_word word, const struct store_saying *in, int n, store_say_fn *fn, void *arg);
+
 /* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
 
 /* next: us until the next is due, -1 unknown */
@@ -329,6 +423,8 @@ void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
 void store_expire(struct store *s, store_count_fn *fn, void *arg);
 /* Silent workers and leases that belong to nobody. */
 void store_reap(struct store *s, store_count_fn *fn, void *arg);
+/* Leases of clients that have ended: store_hold.c. */
+void store_lapse(struct store *s, store_count_fn *fn, void *arg);
 /* Measures the queues and tells the ration of this node.  next: measuring costs no more than a twentieth of the time. */
 void store_depth(struct store *s, store_count_fn *fn, void *arg);
 /* Makes the partitions of the coming days.  count: made now. */

@@ -440,6 +440,10 @@ bool *claim_full(struct store_worker *w, int ntasks, const struct claim_got *got
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
 
+/* Of a handler: how long a lease may be, and a run; store_pull.c. */
+int64_t pull_ttl(const struct conf_handler *h, int64_t wanted) MUSTCHECK;
+int64_t pull_life(const struct conf_handler *h) MUSTCHECK;
+
 /* Rows were put where claims may have passed already. */
 void store_wake_lower(struct store *s, int32_t lane);
 void store_wake_workers(struct store *s);

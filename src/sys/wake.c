@@ -10,10 +10,11 @@
 
 #include "sys/wake.h"
 
-#define HUNGRY_WORDS (WAKE_WORKERS / 64)
+#define BELLS (WAKE_WORKERS + WAKE_ACCEPTORS) /* those of acceptors come last */
+#define HUNGRY_WORDS (BELLS / 64)
 
 struct shared {
-	_Atomic uint64_t hungry[HUNGRY_WORDS]; /* a bit for each worker */
+	_Atomic uint64_t hungry[HUNGRY_WORDS]; /* a bit for each bell */
 	_Atomic uint32_t ready[WAKE_LANES];
 	_Atomic uint32_t lower[WAKE_LANES];
 	_Atomic uint32_t pauses;
@@ -21,7 +22,7 @@ struct shared {
 
 struct wake {
 	struct shared *shared;
-	int worker_fd[WAKE_WORKERS];
+	int bells[BELLS];
 	int keeper_fd;
 };
 
@@ -50,8 +51,8 @@ wake_new(void)
 
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	good = w->shared != MAP_FAILED;
-	for (i = 0; good && i < WAKE_WORKERS; i++)
-		good = (w->worker_fd[i] = bell_new()) >= 0;
+	for (i = 0; good && i < BELLS; i++)
+		good = (w->bells[i] = bell_new()) >= 0;
 	w->keeper_fd = good ? bell_new() : -1;
 	if (w->keeper_fd < 0)
 		mem_free(&w);
@@ -62,25 +63,45 @@ int
 wake_worker_fd(const struct wake *w, int worker)
 {
 	ASSERT(worker >= 0 && worker < WAKE_WORKERS);
-	return w->worker_fd[worker];
+	return w->bells[worker];
+}
+
+int
+wake_acceptor_fd(const struct wake *w, int acceptor)
+{
+	ASSERT(acceptor >= 0 && acceptor < WAKE_ACCEPTORS);
+	return w->bells[WAKE_WORKERS + acceptor];
+}
+
+static void
+bell_hungry(struct wake *w, int bell, bool hungry)
+{
+	uint64_t bit = UINT64_C(1) << ((unsigned)bell % 64);
+
+	if (hungry)
+		atomic_fetch_or(&w->shared->hungry[bell / 64], bit);
+	else
+		atomic_fetch_and(&w->shared->hungry[bell / 64], ~bit);
 }
 
 void
 wake_worker_hungry(struct wake *w, int worker, bool hungry)
 {
-	uint64_t bit = UINT64_C(1) << ((unsigned)worker % 64);
-
 	ASSERT(worker >= 0 && worker < WAKE_WORKERS);
-	if (hungry)
-		atomic_fetch_or(&w->shared->hungry[worker / 64], bit);
-	else
-		atomic_fetch_and(&w->shared->hungry[worker / 64], ~bit);
+	bell_hungry(w, worker, hungry);
+}
+
+void
+wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry)
+{
+	ASSERT(acceptor >= 0 && acceptor < WAKE_ACCEPTORS);
+	bell_hungry(w, WAKE_WORKERS + acceptor, hungry);
 }
 
 void
 wake_workers_ring(struct wake *w)
 {
-	int i, worker;
+	int i;
 
 	for (i = 0; i < HUNGRY_WORDS; i++) {
 		uint64_t hungry = atomic_load(&w->shared->hungry[i]);
@@ -88,10 +109,8 @@ wake_workers_ring(struct wake *w)
 		/* Of several acceptors the one that takes the bits away rings. */
 		if (hungry != 0)
 			hungry &= atomic_fetch_and(&w->shared->hungry[i], ~hungry);
-		for (; hungry != 0; hungry &= hungry - 1) {
-			worker = i * 64 + __builtin_ctzll(hungry);
-			bell_ring(w->worker_fd[worker]);
-		}
+		for (; hungry != 0; hungry &= hungry - 1)
+			bell_ring(w->bells[i * 64 + __builtin_ctzll(hungry)]);
 	}
 }
 
@@ -140,8 +159,8 @@ wake_pauses_changed(struct wake *w)
 	int i;
 
 	atomic_fetch_add(&w->shared->pauses, 1);
-	for (i = 0; i < WAKE_WORKERS; i++)
-		bell_ring(w->worker_fd[i]);
+	for (i = 0; i < BELLS; i++)
+		bell_ring(w->bells[i]);
 }
 
 uint32_t

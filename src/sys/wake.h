@@ -1,6 +1,6 @@
 /* wake.h - wake-ups between the processes of one node.
  *
- * Made by the supervisor before the first fork: an eventfd for each worker slot, one for the keeper, and a page of shared
+ * Made by the supervisor before the first fork: an eventfd for each worker slot, one for each acceptor, one for the keeper, and a page of shared
  * counters.  An acceptor that has committed tasks marks their lanes and rings; a worker that wakes looks at the counters to
  * see which lanes moved.  All of it is a hint: a lost one costs time (the poll finds the rows), never a task.
  */
@@ -12,6 +12,8 @@
 #define WAKE_LANES 1024   /* lane ids are folded into this many counters; a collision costs one empty claim */
 #define WAKE_WORKERS 128  /* worker indices that can have a bell */
 
+#define WAKE_ACCEPTORS 128 /* acceptor indices that have one: they are rung like workers, for clients that wait for tasks */
+
 struct wake;
 
 /* Anonymous shared memory + eventfds (non-blocking, close-on-exec).  Null + errno: the caller ends, so what was made is left. */
@@ -20,6 +22,8 @@ struct wake *wake_new(void) MUSTCHECK;
 int wake_worker_fd(const struct wake *w, int worker); /* readable after a ring */
 void wake_worker_hungry(struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */
 void wake_workers_ring(struct wake *w);
+int wake_acceptor_fd(const struct wake *w, int acceptor);
+void wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry);
 int wake_keeper_fd(const struct wake *w);
 void wake_keeper_ring(struct wake *w);
 void wake_hush(int fd); /* drains an eventfd */

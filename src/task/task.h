@@ -24,6 +24,7 @@
 #define TASK_UNIQUE_MAX 255       /* bytes of a unique name */
 #define TASK_WINDOW_MAX 2678400   /* seconds that a unique name may be held: 31 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
+#define TASK_NOTE_MAX 500         /* bytes of a note beside the progress of a run */
 #define TASK_DEPTH_MAX 64         /* nesting of JSON */
 #define TASK_RUN_MAX 32000
 

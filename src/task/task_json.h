@@ -40,6 +40,41 @@ bool task_request_read(struct span body, enum task_surface surface, struct arena
 bool task_item_read(struct span item, struct arena *arena, struct task_request *r_r, struct span *key_r,
     struct task_problem *problem_r) MUSTCHECK;
 
+/* --- clients of leases: task_lease_read.c ---------------------------------------------------------------------------------------- */
+
+#define TASK_LEASES_MAX 1000 /* tasks that are leased at once; words of one request */
+
+/* A client wants tasks. */
+struct task_lease_ask {
+	int max;                  /* 1 */
+	int64_t wait;             /* us: 0 */
+	int64_t ttl;              /* us: 0, that of the handler */
+	struct span *types; /* none: any */
+	int ntypes;
+	struct span worker; /* how it calls itself; empty: it does not say */
+};
+bool task_lease_ask_read(struct span body, struct arena *arena, struct task_lease_ask *ask_r,
+    struct task_problem *problem_r) MUSTCHECK;
+
+enum task_lease_verb { TASK_LEASE_HEARTBEAT, TASK_LEASE_COMPLETE, TASK_LEASE_FAIL, TASK_LEASE_RELEASE };
+
+/* A client says something of one that it has.  Texts are of the body or of the arena. */
+struct task_lease_word {
+	struct id id; /* of an item of a bulk request: its lease */
+	int64_t lease_id;
+	int64_t ttl;        /* HEARTBEAT; us: 0, that of the handler */
+	int percent;        /* HEARTBEAT; -1: it does not say */
+	struct span note;   /* HEARTBEAT */
+	struct span result; /* COMPLETE: JSON text; empty: none */
+	struct span report; /* FAIL: JSON object with error_class, error_code, message, retry_after, each of its type */
+	int64_t delay;      /* RELEASE: us */
+};
+bool task_lease_word_read(struct span body, enum task_lease_verb verb, struct arena *arena, struct task_lease_word *w_r,
+    struct task_problem *problem_r) MUSTCHECK;
+/* {"items": [...]}: 1 to TASK_LEASES_MAX, each lease once. */
+bool task_lease_words_read(struct span body, enum task_lease_verb verb, struct arena *arena, struct task_lease_word **words_r,
+    int *n_r, struct task_problem *problem_r) MUSTCHECK;
+
 /* Canonical text of any valid JSON value, as fingerprints have it; for the tests: names sorted by bytes, no white space, strings
  * minimally escaped (a lone surrogate stays \udXXX), numbers as written.  False + problem when it is not valid. */
 bool task_json_canonical(struct span json, struct buf *out, struct task_problem *problem_r) MUSTCHECK;

@@ -83,6 +83,7 @@ VERB(store_purge_keys, "purge")
 VERB(store_depth, "depth")
 VERB(store_purge_names, "names")
 VERB(store_expire, "expire")
+VERB(store_lapse, "lapse")
 
 void
 store_release_worker(struct store *s UNUSED, int64_t inc, const struct id *started UNUSED, int n UNUSED,

@@ -1,0 +1,264 @@
+/* api_lease_take.c - clients that want tasks.
+ *
+ * A request claims at once; one that finds nothing and may wait stands in a list (api_lease_wait.c) and claims again when there may be
+ * something.  A client that has gone is not given anything: it is looked for before the claim, and after it, when what was claimed goes back
+ * at once.  A task that has expired, or does not fit the schema of its handler, is not given out but buried, as a worker would.
+ *
+ * Next: api_lease_wait.c, store/store_pull.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "stats/stats.h"
+#include "task/task_schema.h"
+
+#include "http/api_int.h"
+
+/* --- the answer ------------------------------------------------------------------------------------------------------------ */
+
+/* `got` tasks are for it, or it is over otherwise: the next of those who wait. */
+void
+api_pull_end(struct api_pull *p, enum store_status status)
+{
+	struct api_pulls *ps = p->api->pulls;
+	bool served = p->served;
+	struct buf b = { 0 }, leases = p->leases;
+
+	p->magic = 0;
+	if (status != STORE_OK) {
+		api_reply_later(p->r, status == STORE_UNSURE);
+	} else {
+		buf_puts(&b, "{\"leases\":[");
+		buf_putspan(&b, buf_span(&leases));
+		buf_puts(&b, "]}");
+		http_reply_header(p->r, "Cache-Control", SPAN("no-store"));
+		http_reply(p->r, 200, "application/json", buf_span(&b));
+	}
+	buf_free(&leases);
+	buf_free(&b);
+	if (served)
+		api_pulls_serve(ps);
+}
+
+/* The envelope, and until when. */
+static void
+put_lease(struct api_pull *p, const struct store_claimed *c, const struct store_pulled_time *time)
+{
+	const struct conf_handler *h = conf_handler_find(p->api->conf, c->row.task_type);
+	struct task_envelope e = { .row = &c->row, .attempt = c->attempts + 1, .lease_id = c->lease.lease_id };
+	double waited = (double)(time->at - c->row.updated_at) / (double)CLOCK_SECOND;
+
+	e.deadline = time->at + (h != NULL ? h->timeout : 0);
+	if (p->nleases++ > 0)
+		buf_putc(&p->leases, ',');
+	task_envelope_json(&p->leases, &e);
+	p->leases.len--; /* its brace */
+	buf_printf(&p->leases, ",\"lease_until\":\"%s\"}", api_time(p->r, time->until));
+	stats_waited(stats_series(c->row.queue, c->row.task_type), waited > 0 ? waited : 0);
+}
+
+/* --- what is not given out ------------------------------------------------------------------------------------------------------ */
+
+/* As run_task.c has it; null: it may run. */
+static struct task_failure *
+refusal_of(struct api_pull *p, const struct store_claimed *c)
+{
+	const struct conf *conf = p->api->conf;
+	const struct conf_handler *h = conf_handler_find(conf, c->row.task_type);
+	const struct task_schema *schema = h != NULL ? conf_handler_schema(conf, h) : NULL;
+	struct task_failure *f = arena_alloc(http_arena(p->r), sizeof(*f));
+	struct task_problem why;
+
+	f->class = TASK_NON_RETRYABLE;
+	f->exit = -1;
+	if (task_is_expired(&c->row, store_db_now(p->api->store))) {
+		snprintf(f->code, sizeof(f->code), "EXPIRED");
+		snprintf(f->message, sizeof(f->message), "not started in time");
+		stats_inc(S_EXPIRED);
+		return f;
+	}
+	if (schema == NULL || task_schema_check(schema, c->row.payload, &why))
+		return NULL;
+	snprintf(f->code, sizeof(f->code), "INVALID_PAYLOAD");
+	snprintf(f->message, sizeof(f->message), "payload does not fit the schema of its handler: %s: %s", why.pointer,
+	    why.detail);
+	return f;
+}
+
+static void
+refuse(struct api_pull *p, const struct store_claimed *c, const struct task_failure *f)
+{
+	struct store_saying *s = &p->refused[p->nrefused++];
+
+	*s = (struct store_saying){ .id = c->row.id, .lease_id = c->lease.lease_id, .refusal = f };
+	s->charge = strcmp(f->code, "EXPIRED") != 0;
+}
+
+static void
+on_buried(void *arg, enum store_status status, const struct store_reply *replies UNUSED, int n UNUSED)
+{
+	struct api_pull *p = arg;
+
+	MAGIC_CHECK(p, API_PULL_MAGIC);
+	p->nrefused = 0;
+	if (p->nleases > 0 || status != STORE_OK)
+		api_pull_end(p, p->nleases > 0 ? STORE_OK : STORE_FAILED);
+	else
+		api_pull_claim(p);
+}
+
+/* The client has gone: its tasks are ready again.  Should that fail they are when their leases end. */
+static void
+on_returned(void *arg, enum store_status status UNUSED, const struct store_reply *replies UNUSED, int n UNUSED)
+{
+	struct api_pull *p = arg;
+
+	MAGIC_CHECK(p, API_PULL_MAGIC);
+	buf_reset(&p->leases);
+	api_pull_end(p, STORE_OK);
+}
+
+static void
+give_back(struct api_pull *p, const struct store_pulled *got)
+{
+	struct store_saying *s = arena_alloc(http_arena(p->r), sizeof(*s) * (size_t)got->ntasks);
+	int i;
+
+	for (i = 0; i < got->ntasks; i++)
+		s[i] = (struct store_saying){ .id = got->tasks[i].row.id, .lease_id = got->tasks[i].lease.lease_id };
+	store_say(p->api->store, STORE_WORD_RETURN, s, got->ntasks, on_returned, p);
+}
+
+/* --- the claim ------------------------------------------------------------------------------------------------------------- */
+
+static void
+hand_out(struct api_pull *p, const struct store_pulled *got)
+{
+	const struct task_failure *f;
+	int i;
+
+	p->refused = arena_alloc(http_arena(p->r), sizeof(*p->refused) * (size_t)got->ntasks);
+	for (i = 0; i < got->ntasks; i++) {
+		f = refusal_of(p, &got->tasks[i]);
+		if (f == NULL)
+			put_lease(p, &got->tasks[i], &got->times[i]);
+		else
+			refuse(p, &got->tasks[i], f);
+	}
+	log_debug("leased to a client", log_span("worker", p->worker), log_int("tasks", p->nleases));
+	if (p->nrefused > 0)
+		store_say(p->api->store, STORE_WORD_REFUSE, p->refused, p->nrefused, on_buried, p);
+	else
+		api_pull_end(p, STORE_OK);
+}
+
+static void
+on_pulled(void *arg, const struct store_pulled *got)
+{
+	struct api_pull *p = arg;
+
+	MAGIC_CHECK(p, API_PULL_MAGIC);
+	if (got->status != STORE_OK) {
+		api_pull_end(p, got->status);
+	} else if (got->ntasks > 0 && http_client_left(p->r)) {
+		give_back(p, got);
+	} else if (got->ntasks > 0) {
+		hand_out(p, got);
+	} else if (got->more) {
+		api_pull_claim(p);
+	} else {
+		api_pull_wait(p);
+	}
+}
+
+void
+api_pull_claim(struct api_pull *p)
+{
+	store_pull(p->api->store, &p->in, on_pulled, p);
+}
+
+/* --- the request ---------------------------------------------------------------------------------------------------------------- */
+
+/* False: answered. */
+static bool
+check_types(struct api_pull *p)
+{
+	const struct conf *c = p->api->conf;
+	struct http_problem wrong = { .status = 400, .code = "invalid_field" };
+	int i, n = 0;
+
+	for (i = 0; i < c->nhandlers; i++)
+		n += c->handlers[i].kind == CONF_HANDLER_LEASE;
+	wrong.pointer = "";
+	wrong.detail =
+	    "the configuration has no handler of kind lease, expected one for each task type that clients lease";
+	for (i = 0; i < p->in.ntypes && n > 0; i++) {
+		const struct conf_handler *h = conf_handler_find(c, p->in.types[i]);
+
+		if (h != NULL && h->kind == CONF_HANDLER_LEASE)
+			continue;
+		wrong.pointer = arena_printf(http_arena(p->r), "/task_types/%d", i);
+		wrong.detail = "expected a task type whose handler in the configuration is of kind lease";
+		n = 0;
+	}
+	if (n == 0)
+		http_reply_problem(p->r, &wrong);
+	return n > 0;
+}
+
+/* Exact limits are counted where workers claim.  False: answered. */
+static bool
+check_queue(struct api_pull *p)
+{
+	const struct conf_queue *q = conf_queue_find(p->api->conf, p->in.queue);
+	struct http_problem wrong = { .status = 409, .code = "queue_limited" };
+
+	if (q == NULL || (q->concurrency == 0 && q->group_concurrency == 0 && conf_rate_interval(q->rate) == 0 &&
+			     conf_rate_interval(q->group_rate) == 0))
+		return true;
+	wrong.detail = "the configuration limits this queue, and clients cannot lease from a limited one";
+	http_reply_problem(p->r, &wrong);
+	return false;
+}
+
+/* Texts may stand in the body, which is not kept. */
+static void
+take_ask(struct api_pull *p, const struct task_lease_ask *ask)
+{
+	struct arena *a = http_arena(p->r);
+	struct span *types = arena_alloc(a, sizeof(*types) * (size_t)(ask->ntypes + 1));
+	int64_t most = p->api->conf->http.wait_max;
+	int i;
+
+	for (i = 0; i < ask->ntypes; i++)
+		types[i] = arena_span(a, ask->types[i]);
+	p->in.types = types;
+	p->in.ntypes = ask->ntypes;
+	p->in.queue = arena_span(a, http_param(p->r, "queue"));
+	p->in.max = ask->max;
+	p->in.ttl = ask->ttl;
+	p->worker = arena_span(a, ask->worker);
+	p->until = clock_now() + (ask->wait < most ? ask->wait : most);
+	http_body_drop(p->r);
+}
+
+void
+api_lease_take(void *app, struct http_request *r)
+{
+	struct api_pull *p = arena_alloc(http_arena(r), sizeof(*p));
+	struct task_lease_ask ask;
+	struct task_problem wrong;
+
+	p->magic = API_PULL_MAGIC;
+	p->api = api_of(app);
+	p->r = r;
+	if (!task_lease_ask_read(http_body(r), http_arena(r), &ask, &wrong)) {
+		api_refuse_body(r, &wrong);
+		return;
+	}
+	take_ask(p, &ask);
+	if (check_types(p) && check_queue(p))
+		api_pull_claim(p);
+}

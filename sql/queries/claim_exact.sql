@@ -1,13 +1,13 @@
 -- claim_exact: takes up to k tasks of one queue with exact limits, or of lanes in order, each as a lease of its own that is counted as
 -- long as it lives.  After gate_lock in the same transaction, and after the claim, which advanced the worker's seq: the row of the
 -- worker must have been written by this transaction, or this is a late try of a step that is over.
--- A lane in order gives its oldest task, whatever the priority, when no task of it is leased and none that is older waits.
+-- Groups take turns, each with its probes in their order.  A lane in order gives its oldest task, whatever the priority, when no task of it is leased and none that is older waits.
 -- Rates: tat is when the next start would be on time had there been no rest; `burst` starts may come before it.
 -- $1 inc int4
 -- $2 seq int8            the value that the claim wrote
 -- $3 lease_id int8
 -- $4 k int4
--- $5 lane int4[]         probes, as of claim; one for a lane in order, whose prio and start say nothing
+-- $5 lane int4[]         probes, as of claim; of a lane in order the first one asks for all
 -- $6 prio int2[]
 -- $7 start uuid[]
 -- $8 below int4[]
@@ -20,7 +20,7 @@
 -- result: lo uuid (null: not a task, but the lane is one that has something left, or null), hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz,
 --         id uuid, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
 --         error_class int2, error_code text, room int4 (for tasks of the queue, before this claim; at most k), next int8 (microseconds
---         until a rate allows the next; null: no rate holds it).  No row: the gate is somebody else's
+--         until the rate allows the next; null or 0: it does), group_next int8 (the same of the first group that is held).  No row: the gate is somebody else's
 -- tables: worker, gate, lease, lane, ready, waiting, task, done, amend, tried
 with recursive m as materialized (
 	select g.queue_id, g.tat, clock_timestamp() t
@@ -61,10 +61,12 @@ free as materialized (
 	) r
 ),
 first as ( -- of each priority
-	select p.place, r.* from p
+	select p.place, r.*
+	from p
 	cross join lateral (
 		select r.lane, r.prio, r.start, r.rid, r.bucket, r.lo from taskq.ready r where p.ord <> '' and r.lane = p.lane order by r.prio, r.start limit 1
 	) r
+	where not exists (select from p o where o.lane = p.lane and o.place < p.place)
 	union all
 	select f.place, r.* from first f
 	cross join lateral (
@@ -103,7 +105,7 @@ found as materialized (
 	) t
 ),
 k as materialized (
-	select f.* from found f where f.of_group <= f.room order by f.place, f.prio, f.start, f.rid, f.id limit (select q.room from q)
+	select f.* from found f where f.of_group <= f.room order by f.of_group, f.place, f.prio, f.start, f.rid, f.id limit (select q.room from q)
 ),
 e as materialized (
 	select c.lane, c.prio, c.start, c.rid, c.bucket, c.lo, c.hi, c.ord, x.taken, x.last,
@@ -147,13 +149,12 @@ b as (
 	on conflict (queue_id, grp) do update set tat = excluded.tat
 ),
 o as materialized (
-	select q.room, coalesce(
-		(select w.us from paid cross join lateral taskq.until(paid.tat, q.t, $11, $12) w(us) where w.us > 0),
-		(select min(w.us) from group_paid x cross join lateral taskq.until(x.tat, q.t, $13, $14) w(us) where w.us > 0)) next
+	select q.room, (select taskq.until(paid.tat, q.t, $11, $12) from paid) next,
+		(select min(w.us) from group_paid x cross join lateral taskq.until(x.tat, q.t, $13, $14) w(us) where w.us > 0) group_next
 	from q
 )
 select k.id, k.id, k.lane, k.run, k.attempts, k.crashes, k.lost, k.since, k.id, k.prio, coalesce(a.max_attempts, t.max_attempts),
-	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), f.class, f.code, o.room, o.next
+	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), f.class, f.code, o.room, o.next, o.group_next
 from o
 left join k on true
 left join lateral (select t.* from taskq.task t where t.id = k.id limit 1) t on true
@@ -164,5 +165,5 @@ left join lateral (
 	select x.class, x.code from taskq.tried x where x.id = case when k.run > 0 then k.id end order by x.at desc limit 1
 ) f on true
 union all
-select null, null, e.lane, null, null, null, null, null, null, null, null, null, null, null, null, null, null, o.room, o.next
+select null, null, e.lane, null, null, null, null, null, null, null, null, null, null, null, null, null, null, o.room, o.next, o.group_next
 from o, (select distinct e.lane from e where e.ord <> '' or not (e.hollow or coalesce(e.last = e.hi, false))) e

@@ -24,10 +24,13 @@ struct choice {
 	int head; /* index */
 };
 
+/* Lanes that one claim may ask together: of one queue with exact limits, or of none; of one handler when that is short of room. */
 static int
-lane_class(const struct run_lane *lane)
+lane_class(const struct run *r, const struct run_lane *lane)
 {
-	return lane->room < INT_MAX ? lane->handler + 1 : 0;
+	bool limited = lane->handler >= 0 && run_claim_handler_room(r, lane->handler) < INT_MAX;
+
+	return (lane->exact + 1) * (r->conf->nhandlers + 1) + (limited ? lane->handler + 1 : 0);
 }
 
 /* The best lane of the group whose turn it is: the claim is for its class.  Null: there is nothing to ask for. */
@@ -180,7 +183,7 @@ choose_probes(struct run *r, int class, int64_t now)
 	for (int i = 0; i < r->lanes.n; i++) {
 		struct run_lane *lane = &r->lanes.all[i];
 
-		if (lane->room > 0 && lane_class(lane) == class && t[lane->taker].turn >= 0)
+		if (lane->room > 0 && lane_class(r, lane) == class && t[lane->taker].turn >= 0)
 			choose_lane(r, &b, lane, now);
 	}
 	n = b.len / sizeof(struct choice);
@@ -202,15 +205,16 @@ run_choose(struct run *r)
 	r->lanes.nprobes = r->lanes.nturns = 0;
 	if (room == 0 || run_pause_unseen(r) || (first = choose_first(r, now)) == NULL)
 		return;
-	class = lane_class(first);
+	class = lane_class(r, first);
 	room = first->room < room ? first->room : room;
 	run_order_begin(&r->lanes.takers);
 	for (int i = 0; i < r->lanes.n; i++) {
 		const struct run_lane *lane = &r->lanes.all[i];
 
-		if (lane->room > 0 && lane_class(lane) == class)
+		if (lane->room > 0 && lane_class(r, lane) == class)
 			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
 	}
 	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);
 	choose_probes(r, class, now);
+	run_exact_chosen(r, first->exact, room);
 }

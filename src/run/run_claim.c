@@ -44,6 +44,7 @@ run_claim_listen(struct run *r)
 		lane->rung = count;
 		lane->news = true;
 		lane->used = clock_now();
+		run_exact_rung(r, lane);
 	}
 }
 
@@ -177,8 +178,8 @@ look_timer(void *arg)
 /* --- which lanes may be asked --------------------------------------------------------------------------------------------------------- */
 
 /* Tasks of a handler that could start beside those that are here; INT_MAX: nothing but the slots limits them. */
-static int
-handler_room(const struct run *r, int handler)
+int
+run_claim_handler_room(const struct run *r, int handler)
 {
 	int room = run_guard_room(r, handler), limit = run_limit(r, handler), left = limit - r->handlers[handler].busy;
 
@@ -188,13 +189,16 @@ handler_room(const struct run *r, int handler)
 int
 run_claim_lane_room(const struct run *r, const struct run_lane *lane)
 {
-	if (!run_lane_hot(lane) || lane->paused)
+	int room, exact;
+
+	if (!run_lane_hot(lane) || lane->paused || (exact = run_exact_room(r, lane)) <= 0)
 		return 0;
 	if (lane->handler < 0)
-		return INT_MAX;
+		return exact;
 	if (r->handlers[lane->handler].barred || !exec_ready(&r->env, &r->conf->handlers[lane->handler]))
 		return 0;
-	return handler_room(r, lane->handler);
+	room = run_claim_handler_room(r, lane->handler);
+	return room < exact ? room : exact;
 }
 
 static bool
@@ -278,6 +282,8 @@ run_claim_answered(struct run *r, const struct store_stepped *s)
 
 	stats_inc(s->ntasks > 0 ? S_CLAIMS : S_CLAIMS_EMPTY);
 	queues_leave(r, s);
+	if (r->exact.asked >= 0)
+		return;
 	if (s->full != NULL) {
 		heads_move(r, s);
 		full = turns_reheat(r, s);
@@ -324,6 +330,7 @@ run_claim_open(struct run *r)
 	r->lanes.look_due = true;
 	r->lanes.looked_at = clock_now() - LOOK_AGAIN;
 	r->lanes.look = loop_timer_new(r->o.loop, look_timer, r);
+	run_exact_open(r);
 	if (r->o.wake == NULL)
 		return;
 	for (int32_t i = 0; i < WAKE_LANES; i++)
@@ -345,6 +352,7 @@ run_claim_close(struct run *r)
 {
 	loop_fd_free(&r->lanes.bell);
 	loop_timer_free(&r->lanes.look);
+	run_exact_close(r);
 	mem_free(&r->lanes.all);
 	mem_free(&r->lanes.takers.all);
 }

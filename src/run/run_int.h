@@ -79,7 +79,9 @@ struct run_lane {
 	int64_t used;  /* clock_now(): asked, or rung for */
 	int64_t seen;  /* database clock: what its heads tell is of then or later; 0: no look told of it */
 	uint64_t queue_key, group_key;
-	int taker; /* its group, index in lanes.takers */
+	int exact;    /* its queue, index in exact.all; -1: without exact limits */
+	int64_t rest; /* clock_now(): not asked before, for what it holds cannot start */
+	int taker;    /* its group, index in lanes.takers */
 	int nheads;
 	struct run_head heads[RUN_HEADS]; /* by prio */
 };
@@ -108,6 +110,27 @@ struct run_lanes {
 	int nprobes;
 	int turns[RUN_TURNS];
 	int nturns;
+};
+
+/* --- exact limits: run_exact.c -------------------------------------------------------------------------------------------------- */
+
+struct run_exact_queue {
+	char *name;
+	struct store_limits limits; /* none: it has lanes in order */
+	int64_t asked_at;
+	int64_t rest; /* clock_now(): not asked before */
+	bool rated;   /* a rate says so: nothing that ends makes it sooner */
+	bool left;    /* the last claim left something */
+	int ended;    /* tasks of it in the step under way, the last of this lane */
+	int32_t ended_lane;
+};
+
+struct run_exact {
+	struct run_exact_queue *all;
+	int n;
+	int asked; /* by the claim under way; -1: that is of lanes without limits */
+	struct store_exact claim;
+	struct loop_timer *timer; /* a rest is over */
 };
 
 /* --- a step under way: run_step.c ------------------------------------------------------------------------------------------------ */
@@ -151,6 +174,7 @@ struct run {
 	int lately, before;
 	struct run_step step;
 	struct run_lanes lanes;
+	struct run_exact exact;
 	struct loop_timer *beat;
 	bool beating;
 	int64_t beat_period; /* that the timer was set for */
@@ -205,6 +229,15 @@ void run_step_free(struct run *r);
 
 /* run_exact.c */
 bool run_exact_limits(const struct conf *c, struct span queue, struct store_limits *limits_r); /* false: it has none */
+int run_exact_of(struct run *r, struct span queue, struct span ordering_key); /* -1: a lane without exact limits */
+int run_exact_room(const struct run *r,
+    const struct run_lane *lane); /* tasks of it that may be claimed now; INT_MAX: of any other lane */
+void run_exact_rung(struct run *r, struct run_lane *lane);
+void run_exact_ended(struct run *r); /* of the tasks whose outcomes the step takes along, before run_choose() */
+void run_exact_chosen(struct run *r, int queue, int room); /* what was chosen is of one such queue; -1: it is not */
+void run_exact_answered(struct run *r, const struct store_stepped *s);
+void run_exact_open(struct run *r);
+void run_exact_close(struct run *r);
 /* run_guard.c */
 void run_guard_open(struct run *r);
 int run_guard_room(const struct run *r, int handler);   /* tasks of it that are worth claiming; INT_MAX: no limit */
@@ -233,8 +266,9 @@ void run_choose(struct run *r); /* fills lanes.probes and turns; none: nothing t
 /* run_claim.c */
 void run_claim_open(struct run *r);
 void run_claim_close(struct run *r);
-void run_claim_stop(struct run *r);                                        /* draining: deaf and not hungry */
-void run_claim_listen(struct run *r);                                      /* hears the bells of known lanes */
+void run_claim_stop(struct run *r);   /* draining: deaf and not hungry */
+void run_claim_listen(struct run *r); /* hears the bells of known lanes */
+int run_claim_handler_room(const struct run *r, int handler);
 int run_claim_lane_room(const struct run *r, const struct run_lane *lane); /* 0: not to be asked; INT_MAX: no limit */
 void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */

@@ -216,7 +216,7 @@ name_key(struct span queue, const struct span *group)
 }
 
 static struct run_lane
-lane_new(const struct run *r, const struct store_lane *in)
+lane_new(struct run *r, const struct store_lane *in)
 {
 	const struct conf_handler *h = conf_handler_find(r->conf, in->task_type);
 	struct run_lane lane = { .lane = in->lane, .used = clock_now() };
@@ -225,6 +225,8 @@ lane_new(const struct run *r, const struct store_lane *in)
 	lane.queue_key = name_key(in->queue, NULL);
 	lane.group_key = name_key(in->queue, &in->group);
 	lane.rung = run_lane_bells(r, in->lane);
+	lane.exact = run_exact_of(r, in->queue, in->ordering_key);
+	run_exact_rung(r, &lane);
 	return lane;
 }
 

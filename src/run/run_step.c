@@ -220,6 +220,7 @@ step_answered(void *arg, const struct store_stepped *s)
 		givebacks_answered(r);
 		if (s->lost)
 			run_lease_lose(r);
+		run_exact_answered(r, s);
 		if (r->lanes.nturns > 0)
 			claim_answered(r, s);
 	}
@@ -239,6 +240,7 @@ run_step_send(struct run *r)
 	step_reset(r);
 	q.noutcomes = step_outcomes(r);
 	q.ngivebacks = step_givebacks(r);
+	run_exact_ended(r);
 	run_choose(r);
 	if (q.noutcomes == 0 && q.ngivebacks == 0 && r->lanes.nturns == 0)
 		return;
@@ -248,6 +250,7 @@ run_step_send(struct run *r)
 	q.nprobes = r->lanes.nprobes;
 	q.turns = r->lanes.turns;
 	q.nturns = r->lanes.nturns;
+	q.exact = q.nturns > 0 && r->exact.asked >= 0 ? &r->exact.claim : NULL;
 	r->step.flying = true;
 	r->step.inc = store_worker_inc(r->o.store);
 	store_step(r->o.store, &q, step_answered, r);

@@ -266,8 +266,8 @@ struct store_step {
 	int nprobes;
 	const int *turns; /* the claim is made of turns, in this order: at most so many tasks in each */
 	int nturns;       /* 0: no claim */
-	/* Null: lanes without limits.  Else the claim sees what the same step ends or gives back; it has one turn, and in it lanes in order
-	 * have one probe that asks for all. */
+	/* Null: lanes without limits.  Else the claim sees what the same step ends or gives back; it has one turn, and of a lane in order
+	 * its first probe asks for all. */
 	const struct store_exact *exact;
 };
 struct store_stepped {
@@ -280,7 +280,8 @@ struct store_stepped {
 	/* of an exact claim: */
 	bool busy;           /* somebody else is counting: ask again soon */
 	int room;            /* that the limits of the queue left, of what was asked for */
-	int64_t next;        /* us until a rate allows the next start; 0: none holds it */
+	int64_t next;        /* us until the rate of the queue allows the next start; 0: now */
+	int64_t group_next;  /* the same of the first group that is held by its rate; 0: none is */
 	const int32_t *held; /* lanes that have something left */
 	int nheld;
 };

@@ -52,6 +52,7 @@ exact_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 	if (n > 0) {
 		a->room = (int)col_int(res, 0, SQL_CLAIM_EXACT_ROOM);
 		a->next = col_int(res, 0, SQL_CLAIM_EXACT_NEXT);
+		a->group_next = col_int(res, 0, SQL_CLAIM_EXACT_GROUP_NEXT);
 	}
 	*full_r = *full_r || (a->nheld > 0 && tasks == w->step.copy.turns[0]);
 	return tasks;

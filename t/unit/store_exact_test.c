@@ -62,7 +62,7 @@ on_step(void *arg, const struct store_stepped *a)
 	s->busy = a->busy;
 	s->full = a->full[0];
 	s->room = a->room;
-	s->next = a->next;
+	s->next = a->next > 0 ? a->next : a->group_next;
 	s->nheld = a->nheld;
 	for (int i = 0; i < a->ntasks; i++)
 		s->tasks[i] = a->tasks[i];
@@ -215,7 +215,8 @@ test_gate(void)
 	struct store_limits five = { .concurrency = 5 };
 
 	pg_sql("begin");
-	pg_sql("select 1 from taskq.gate g join taskq.queue q on q.id = g.queue_id where q.name = 'lim' for update of g");
+	pg_sql(
+	    "select 1 from taskq.gate g join taskq.queue q on q.id = g.queue_id where q.name = 'lim' for update of g");
 	is_int(claim(a, &five, 1), 0, "nothing is claimed while somebody else counts");
 	ok(a->busy, "and it is not waited for");
 	pg_sql("commit");

@@ -3,8 +3,8 @@
 -- $1 id uuid
 -- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
---         finished_at timestamptz, result bytea, message text, code text, class int2
--- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind
+--         finished_at timestamptz, result bytea, message text, code text, class int2, percent int2 (null: no progress), note text, said_at timestamptz
+-- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind, progress
 select t.id, t.lane, q.name, k.name, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
 	coalesce(a.payload, t.payload) payload,
 	case when d.id is not null then case d.status when 1 then 4 when 2 then 5 else 6 end
@@ -14,7 +14,7 @@ select t.id, t.lane, q.name, k.name, l.grp, l.ord, t.prio, coalesce(a.max_attemp
 	coalesce(d.crashes, x.crashes, s.crashes + s.lost, w.crashes + w.lost, r.crashes + r.lost, 0)::int4 crashes,
 	coalesce(d.finished_at, x.died_at, s.at, e.at, t.created_at) updated_at,
 	coalesce(d.finished_at, x.died_at) finished_at,
-	d.result, e.message, e.code, e.class
+	d.result, e.message, e.code, e.class, g.percent, g.note, g.at
 from taskq.task t
 join taskq.lane l on l.id = t.lane
 join taskq.queue q on q.id = l.queue_id
@@ -45,4 +45,7 @@ left join lateral (
 	and f.at > all (select y.resolved_at from taskq.dead y where y.id = t.id and y.resolution is not null)
 	order by f.at desc limit 1
 ) e on true
+left join lateral (
+	select g.percent, g.note, g.at from taskq.progress g where s.lease_id is not null and g.id = t.id and g.lease_id = s.lease_id limit 1
+) g on true
 where t.id = $1

@@ -188,6 +188,7 @@ run_new(const struct run_options *o)
 	run_handlers(r);
 	run_guard_open(r);
 	run_claim_open(r);
+	run_progress_open(r);
 	stats_set(S_SLOTS, r->conf->work.slots);
 	run_turn_soon(r);
 	return r;
@@ -213,6 +214,7 @@ run_free(struct run **rp)
 		mem_free(&l);
 	}
 	run_claim_close(r);
+	run_progress_close(r);
 	run_step_free(r);
 	exec_close(&r->env);
 	launch_free(&r->env.launch);

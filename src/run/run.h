@@ -14,7 +14,7 @@
  * run_lane.c   what is known of lanes                     run_order.c    whose turn it is, and what comes first in it
  * run_choose.c what a claim asks
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
- * run_pause.c  what is not started now
+ * run_pause.c  what is not started now                    run_progress.c how far running tasks are
  * run_auth.c   a handler that is not let in is paused
  * run_guard.c  breakers, retry budgets, adaptive windows
  * run_mark.c   what is started is marked

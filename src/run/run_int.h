@@ -51,6 +51,7 @@ struct run_task {
 	struct run_verdict verdict;
 	int64_t mark_of; /* identity that it is marked under as started; 0: not */
 	int mark;
+	struct run_progress *progress; /* null: it said nothing */
 	struct guard_pass pass; /* while running */
 };
 #define RUN_TASK_MAGIC 0x7461736bu
@@ -183,6 +184,9 @@ struct run {
 		int64_t inc; /* whose; 0: none yet */
 		int table;   /* -1: there is no room */
 	} marks;
+	struct loop_timer *tell; /* when progress is told to the store */
+	bool telling;            /* it is, now */
+	int64_t told_at;
 };
 #define RUN_MAGIC 0x72756e21u
 
@@ -273,6 +277,11 @@ int run_claim_lane_room(const struct run *r, const struct run_lane *lane); /* 0:
 void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */
 bool run_claim_paused(struct run *r, int32_t lane);
+
+/* run_progress.c */
+void run_progress_open(struct run *r);
+void run_progress_close(struct run *r);
+void run_progress_heard(struct exec_run *x, int percent, struct span note);
 
 /* run_pause.c */
 bool run_pause_unseen(const struct run *r);    /* they changed, and no look knows of it yet: start nothing */

@@ -249,6 +249,7 @@ task_prepare(struct run_task *t)
 		.lease_id = t->lease->lease.lease_id,
 		.arena = t->arena,
 		.ended = task_ended,
+		.progress = run_progress_heard,
 		.arg = t,
 	};
 	t->started_at = clock_now();

@@ -300,6 +300,17 @@ struct store_beat {
 typedef void store_beat_fn(void *arg, const struct store_beat *b);
 void store_beat(struct store *s, store_beat_fn *fn, void *arg);
 
+/* How far running tasks are: what they said last, each task once.  It is no outcome: nobody waits for it, and what is not of the lease any
+ * more is passed over.  The array is not needed after the call. */
+struct store_progress {
+	struct id id;
+	int64_t lease_id;
+	int percent;      /* 0..100 */
+	struct span note; /* UTF-8, at most TASK_NOTE_MAX bytes; may be empty */
+};
+typedef void store_progress_fn(void *arg, enum store_status status);
+void store_progress(struct store *s, const struct store_progress *p, int n, store_progress_fn *fn, void *arg);
+
 /* Where something is ready: the heads of lanes above `after`, one for each lane and priority, and what is known of `known` lanes that have
  * none.  A plain read, so each head is a low-water mark too.  There may be more than one look shows: it covers the lanes above
  * `after` up to `last`, each with all its heads.  The names are kept for the claims, those of the lanes in `known` in any case. */
@@ -432,6 +443,8 @@ void store_depth(struct store *s, store_count_fn *fn, void *arg);
 void store_partitions(struct store *s, store_count_fn *fn, void *arg);
 /* Expired keys of finished tasks, one small batch.  count: deleted; ask again while it is not small. */
 void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
+/* What runs said of themselves and is of no meaning any more, one stretch of a walk over all.  count: deleted. */
+void store_purge_progress(struct store *s, store_count_fn *fn, void *arg);
 /* Unique names that nobody holds any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_names(struct store *s, store_count_fn *fn, void *arg);
 

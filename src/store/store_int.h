@@ -471,6 +471,7 @@ struct store {
 	int32_t writer;              /* identity of this life; 0: not known yet */
 	uint32_t counter;            /* of store_new_rid() */
 	struct id names_seen;        /* how far the walk over unique names is */
+	struct id progress_seen;     /* and that over progress */
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

@@ -92,14 +92,24 @@ struct getting {
 };
 
 static void
+read_progress(const PGresult *res, struct task_row *row)
+{
+	row->percent = (int)col_int(res, 0, SQL_GET_PERCENT);
+	row->note = col_span(res, 0, SQL_GET_NOTE);
+	row->said_at = col_time(res, 0, SQL_GET_SAID_AT);
+}
+
+static void
 on_get(struct request *r)
 {
 	struct getting *g = r->arg;
 	struct task_row row;
 	bool found = r->status == STORE_OK && PQntuples(r->results[0]) > 0;
 
-	if (found)
+	if (found) {
 		row_read_state(r->results[0], 0, &row);
+		read_progress(r->results[0], &row);
+	}
 	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? &row : NULL);
 	mem_free(&g);
 	request_free(&r);

@@ -212,6 +212,9 @@ struct task_row {
 	struct span last_error;
 	struct span error_code;
 	struct span error_class;
+	int percent;            /* how far a running task is, as it said last */
+	struct span note;
+	int64_t said_at;        /* 0: it said nothing */
 };
 
 /* What a row takes over from the request; the rest of it stays as it is.  task_codec.c */

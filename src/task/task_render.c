@@ -105,6 +105,16 @@ put_labels(struct buf *b, const char *before, const struct task_row *row)
 	buf_putc(b, '}');
 }
 
+/* Of a task that runs and has said something. */
+static void
+put_progress(struct buf *b, const struct task_row *row)
+{
+	put_int(b, ",\"progress\":{\"percent\":", row->percent);
+	put_text(b, ",\"note\":", row->note);
+	put_time(b, ",\"at\":", row->said_at);
+	buf_putc(b, '}');
+}
+
 static void
 render_v1_1(struct buf *b, const struct task_row *row, bool as_submitted)
 {
@@ -134,6 +144,8 @@ render_v1_1(struct buf *b, const struct task_row *row, bool as_submitted)
 		put_time(b, ",\"expires_at\":", task_expires_at(row));
 	if (row->ordering_key.len > 0) /* younger than this version: tasks without one keep their bytes */
 		put_text(b, ",\"ordering_key\":", row->ordering_key);
+	if (m.state == TASK_LEASED && row->said_at != 0)
+		put_progress(b, row);
 	buf_putc(b, '}');
 }
 

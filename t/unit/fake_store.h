@@ -124,7 +124,9 @@ fake_outcome(const struct store_outcome *o)
 	t->attempts += o->charge;
 	t->crashes += o->crash;
 	t->delay = o->delay;
-	t->state = o->kind == STORE_SUCCEEDED ? FAKE_SUCCEEDED : o->kind == STORE_RETRY || o->kind == STORE_PUT_OFF ? FAKE_WAITING : FAKE_DEAD;
+	t->state = o->kind == STORE_SUCCEEDED                           ? FAKE_SUCCEEDED
+		   : o->kind == STORE_RETRY || o->kind == STORE_PUT_OFF ? FAKE_WAITING
+									: FAKE_DEAD;
 	snprintf(t->result, sizeof(t->result), "%.*s", (int)o->result.len, o->result.ptr != NULL ? o->result.ptr : "");
 	if (o->failure != NULL) {
 		snprintf(t->code, sizeof(t->code), "%s", o->failure->code);
@@ -400,6 +402,13 @@ const char *
 store_not_ready(const struct store *s)
 {
 	return s->away ? "away" : NULL;
+}
+
+void
+store_progress(struct store *s UNUSED, const struct store_progress *p UNUSED, int n UNUSED,
+    store_progress_fn *fn UNUSED, void *arg UNUSED)
+{
+	UNREACHABLE("no handler of these tests says how far it is");
 }
 
 static inline void

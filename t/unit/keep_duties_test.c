@@ -84,6 +84,7 @@ VERB(store_depth, "depth")
 VERB(store_purge_names, "names")
 VERB(store_expire, "expire")
 VERB(store_lapse, "lapse")
+VERB(store_purge_progress, "progress")
 
 void
 store_release_worker(struct store *s UNUSED, int64_t inc, const struct id *started UNUSED, int n UNUSED,

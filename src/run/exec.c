@@ -53,6 +53,14 @@ exec_ready(const struct exec_env *env, const struct conf_handler *h)
 	return kind->ready == NULL || kind->ready(env, h);
 }
 
+bool
+exec_idle(const struct exec_env *env, const struct conf_handler *h)
+{
+	const struct exec_kind *kind = exec_kind_of(h);
+
+	return kind->idle == NULL || kind->idle(env, h);
+}
+
 int
 exec_width(const struct exec_env *env, const struct conf_handler *h)
 {

@@ -87,6 +87,8 @@ struct exec_kind {
 	const char *name;
 	/* Null: always; false: start would say LATER. */
 	bool (*ready)(const struct exec_env *env, const struct conf_handler *h);
+	/* Null: always, when it is ready; false: all are busy, and tell when one is not.  Cheap: it is asked for each task that waits. */
+	bool (*idle)(const struct exec_env *env, const struct conf_handler *h);
 	/* Null: any; how many tasks of the handler may be here, those that wait included.  At least 1. */
 	int (*width)(const struct exec_env *env, const struct conf_handler *h);
 	enum exec_begin (*start)(struct exec_run *x);
@@ -111,6 +113,7 @@ extern const struct exec_kind exec_pool;    /* exec_pool.c: commands that stay, 
 
 const struct exec_kind *exec_kind_of(const struct conf_handler *h);
 bool exec_ready(const struct exec_env *env, const struct conf_handler *h);
+bool exec_idle(const struct exec_env *env, const struct conf_handler *h);
 int exec_width(const struct exec_env *env, const struct conf_handler *h); /* 0: any */
 /* Each for all kinds. */
 void exec_open(struct exec_env *env);

@@ -163,6 +163,12 @@ pool_ready(const struct exec_env *env, const struct conf_handler *h)
 	return env->launch != NULL && launch_ready(env->launch) && pool_of(env, h)->up > 0;
 }
 
+static bool
+pool_idle(const struct exec_env *env, const struct conf_handler *h)
+{
+	return !list_empty(&pool_of(env, h)->idle);
+}
+
 /* Beside each child as many as it does in AHEAD: the next one need not wait for the database. */
 static int
 pool_width(const struct exec_env *env, const struct conf_handler *h)
@@ -280,6 +286,7 @@ pools_close(struct exec_env *env)
 const struct exec_kind exec_pool = {
 	.name = "pool",
 	.ready = pool_ready,
+	.idle = pool_idle,
 	.width = pool_width,
 	.start = pool_start,
 	.stop = pool_stop,

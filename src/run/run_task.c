@@ -276,7 +276,8 @@ task_start(struct run_task *t)
 		task_bury_expired(t);
 		return true;
 	}
-	if (t->run->handlers[t->handler].barred || !run_guard_start(t))
+	if (t->run->handlers[t->handler].barred || !exec_idle(&t->run->env, &t->run->conf->handlers[t->handler]) ||
+	    !run_guard_start(t))
 		return false;
 	task_prepare(t);
 	run_mark(t);

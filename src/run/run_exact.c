@@ -17,7 +17,7 @@
 #include "run/run_int.h"
 
 #define REST_LEAST (20 * CLOCK_MS)
-#define REST_BUSY (10 * CLOCK_MS) /* most, while somebody else counts */
+#define REST_BUSY (4 * CLOCK_MS) /* most, while somebody else counts: two statements and a commit */
 
 bool
 run_exact_limits(const struct conf *c, struct span queue, struct store_limits *limits_r)
@@ -257,7 +257,7 @@ run_exact_answered(struct run *r, const struct store_stepped *s)
 
 		if (asked)
 			claim_answered(r, q, s);
-		if (q->ended > (asked ? s->ntasks : 0))
+		if (q->ended > (asked ? s->ntasks : 0) && !(asked && s->busy)) /* then it is asked again at once */
 			tell_others(r, q->ended_lane);
 		q->ended = 0;
 	}

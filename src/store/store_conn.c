@@ -165,15 +165,17 @@ flush(struct store_conn *c)
 	return good;
 }
 
-/* A named place for tests: "sql.claim.sent", "sql.claim.answered". */
+/* Named places for tests, one for each statement of the request: "sql.claim.before", "sql.claim.sent", "sql.claim.answered". */
 static void
 pass(const struct request *r, const char *what)
 {
 #ifdef TASKQ_FAILPOINTS
 	char name[80];
 
-	snprintf(name, sizeof(name), "sql.%s.%s", store_sql_texts[r->stmts[0].sql].name, what);
-	(void)failpoint(name);
+	for (int i = 0; i < r->nstmts; i++) {
+		snprintf(name, sizeof(name), "sql.%s.%s", store_sql_texts[r->stmts[i].sql].name, what);
+		(void)failpoint(name);
+	}
 #else
 	(void)r, (void)what;
 #endif
@@ -186,6 +188,7 @@ send_request(struct store_conn *c, struct request *r)
 
 	c->request = r;
 	c->sent_at = clock_now();
+	pass(r, "before");
 	if (wire_send(&c->wire, r, !pool_store(c->pool)->unnamed && c->greeting == NULL) && flush(c)) {
 		pass(r, "sent");
 		return;

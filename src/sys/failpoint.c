@@ -2,6 +2,9 @@
  *
  * TASKQ_FP is read at the first pass of any failpoint, in each process anew after fork (counts start at zero there).  A word
  * that is not understood is a panic: a test with a misspelt action must not pass.
+ *
+ * With TASKQ_FP_FUSES a point acts only by removing the file of its name in that directory, so once each time a test puts one there: what
+ * is killed is started again with the same environment.
  */
 #include "sys/sys.h"
 
@@ -16,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST 32
+#define MOST 64
 
 enum action { ACT_KILL9, ACT_ABORT, ACT_SLEEP, ACT_STOP, ACT_ERR };
 
@@ -138,6 +141,19 @@ point_act(const struct point *p)
 	return 0;
 }
 
+/* Of several processes that pass at once, one acts. */
+static bool
+fuse_burns(const char *name)
+{
+	const char *dir = getenv("TASKQ_FP_FUSES");
+	char path[512];
+
+	if (dir == NULL)
+		return true;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return unlink(path) == 0;
+}
+
 int
 failpoint(const char *name)
 {
@@ -152,7 +168,7 @@ failpoint(const char *name)
 		if (!span_is(p->name, name))
 			continue;
 		p->seen++;
-		if ((p->at == 0 || p->at == p->seen) && (e = point_act(p)) != 0)
+		if ((p->at == 0 || p->at == p->seen) && fuse_burns(name) && (e = point_act(p)) != 0)
 			return e;
 	}
 	return 0;

@@ -65,7 +65,7 @@ int64_t notify_watchdog(void);                            /* interval in microse
 
 #ifdef TASKQ_FAILPOINTS
 /* TASKQ_FP="claim.sent=kill9@3;submit.sent=stop:5000".  Actions: kill9, abort, sleep:ms, stop:ms, err:errno; @N = at the Nth pass.
- * Returns 0 or the errno of err:. */
+ * TASKQ_FP_FUSES=DIR: only while DIR/NAME is there, and it is gone then.  Returns 0 or the errno of err:. */
 int failpoint(const char *name);
 #else
 #define failpoint(name) 0

@@ -268,6 +268,7 @@ static void
 test_failpoint(void)
 {
 	int64_t start;
+	int fd;
 
 	is_int(status_of(""), 0, "no failpoint");
 	ok(WTERMSIG(status_of("y=abort;x=kill9")) == SIGKILL, "kill9");
@@ -281,6 +282,13 @@ test_failpoint(void)
 	start = clock_now();
 	is_int(status_of("x=stop:20@1"), 0, "a stopped process is continued");
 	ok(clock_now() - start >= 20000, "after its time");
+	setenv("TASKQ_FP_FUSES", dir, 1);
+	is_int(status_of("x=err:5"), 0, "without its fuse it does nothing");
+	fd = open(in_dir("x"), O_WRONLY | O_CREAT | O_EXCL, 0600);
+	ok(fd >= 0 && close(fd) == 0, "a fuse");
+	is_int(WEXITSTATUS(status_of("x=err:5")), 5 << 4, "with it, once");
+	ok(access(in_dir("x"), F_OK) != 0, "then it is burnt");
+	unsetenv("TASKQ_FP_FUSES");
 	unsetenv("TASKQ_FP");
 }
 #endif

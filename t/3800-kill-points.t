@@ -49,7 +49,7 @@ my @points = (
 
 my $pg = Taskq->pg(fsync => 0);
 my $t = Taskq->start(
-	config => "work { poll = 500ms\n slots = 8\n crash_max = 20 }\n" .
+	config => "work { poll = 500ms\n slots = 8\n crash_max = 20\n lease = 10min }\n" . # nothing is left to the end of a lease
 		"handler mark { command = {\"$dir/mark\"}\n retry_base = 10ms\n retry_cap = 20ms }\n",
 	env => { TASKQ_FP => join(';', map { "$_->[0]=kill9" } @points), TASKQ_FP_FUSES => $fuses });
 

@@ -2,8 +2,13 @@
  *
  * A duty is a row of `rows`: what it calls and how often.  One that found something comes again soon, one that found nothing less and
  * less often, between `busy` and `idle`.  Releases of dead workers go before everything else.
+ *
+ * Who is dead is read from the pipe when it is released, not before: a keeper that dies takes no release with it.  Two keepers (at a
+ * reload) may look at the same one; a release does no harm twice, and who then takes another out of the pipe than the one it
+ * looked at releases that one next.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,7 +75,9 @@ struct keep {
 	struct loop_timer *timer;
 	struct loop_fd *bell;
 	struct loop_fd *gone;
-	struct buf incs; /* int64_t: dead workers, the first is next */
+	struct buf incs;  /* int64_t: dead workers, the first is next */
+	bool looked;      /* the first of them is still in the pipe */
+	int look_pipe[2]; /* a copy of it comes through here */
 	struct duty duties[DUTIES + 1];
 	int doing; /* enum duty_kind under way; -1: none */
 	bool rung; /* while promote was under way */
@@ -97,6 +104,12 @@ duty_name(int kind)
 /* --- what is next --------------------------------------------------------------------------------------------------------------- */
 
 static void duty_answered(void *arg, enum store_status status, int64_t count, int64_t next);
+
+static void
+turn_soon(struct keep *k)
+{
+	loop_timer_set(k->timer, 0);
+}
 
 /* The most overdue; -1 with the time to wait until one is due. */
 static int
@@ -141,7 +154,6 @@ released(struct keep *k)
 	memcpy(&inc, k->incs.data, sizeof(inc));
 	if (k->o.marks != NULL)
 		marks_drop(k->o.marks, inc);
-	buf_consume(&k->incs, sizeof(inc));
 }
 
 static void
@@ -164,6 +176,9 @@ begin(struct keep *k, int kind)
 static void
 hand_back(struct keep *k)
 {
+	if (k->looked)
+		buf_consume(&k->incs, sizeof(int64_t));
+	k->looked = false;
 	while (k->incs.len >= sizeof(int64_t)) {
 		if (write(k->o.gone_pipe[1], k->incs.data, sizeof(int64_t)) < 0)
 			log_warning("could not hand on the release of a worker", log_errno(errno));
@@ -180,6 +195,59 @@ nothing_to_wait_for(const struct keep *k)
 	return k->incs.len == 0 || k->duties[DUTY_RELEASE].failing;
 }
 
+/* --- who is dead ---------------------------------------------------------------------------------------------------------------- */
+
+/* Writes of eight bytes to a pipe are whole. */
+static bool
+gone_read(struct keep *k, int64_t *inc_r)
+{
+	ssize_t n = tee(k->o.gone_pipe[0], k->look_pipe[1], sizeof(*inc_r), SPLICE_F_NONBLOCK);
+
+	k->looked = n == (ssize_t)sizeof(*inc_r);
+	if (k->looked)
+		return read(k->look_pipe[0], inc_r, sizeof(*inc_r)) == n;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	/* somebody forbids to copy */
+	return read(k->o.gone_pipe[0], inc_r, sizeof(*inc_r)) == (ssize_t)sizeof(*inc_r);
+}
+
+/* While there is somebody to release the pipe is left alone. */
+static void
+gone_look(struct keep *k)
+{
+	int64_t inc;
+
+	if (k->incs.len == 0 && gone_read(k, &inc))
+		buf_put(&k->incs, &inc, sizeof(inc));
+	if (k->gone != NULL)
+		loop_fd_want(k->gone, k->incs.len > 0 ? 0 : LOOP_READ);
+}
+
+static void
+gone_done(struct keep *k)
+{
+	int64_t inc, other;
+
+	memcpy(&inc, k->incs.data, sizeof(inc));
+	if (k->looked && read(k->o.gone_pipe[0], &other, sizeof(other)) == (ssize_t)sizeof(other) && other != inc)
+		buf_put(&k->incs, &other, sizeof(other));
+	k->looked = false;
+	buf_consume(&k->incs, sizeof(inc));
+	gone_look(k);
+}
+
+static void
+gone_heard(void *arg, int events UNUSED)
+{
+	struct keep *k = arg;
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	gone_look(k);
+	if (k->incs.len > 0)
+		turn_soon(k);
+}
+
 static void
 turn(void *arg)
 {
@@ -190,6 +258,8 @@ turn(void *arg)
 	MAGIC_CHECK(k, KEEP_MAGIC);
 	if (k->drained)
 		return;
+	if (k->draining && k->doing < 0)
+		gone_look(k);
 	if (k->draining && nothing_to_wait_for(k)) {
 		k->drained = true;
 		hand_back(k);
@@ -206,12 +276,6 @@ turn(void *arg)
 		begin(k, kind);
 	else
 		loop_timer_set(k->timer, wait);
-}
-
-static void
-turn_soon(struct keep *k)
-{
-	loop_timer_set(k->timer, 0);
 }
 
 /* --- answers ---------------------------------------------------------------------------------------------------------------------- */
@@ -297,6 +361,7 @@ duty_answered(void *arg, enum store_status status, int64_t count, int64_t next)
 	duty_told(kind, count);
 	if (kind == DUTY_RELEASE) {
 		released(k);
+		gone_done(k);
 		k->duties[DUTY_REAP].pause = 0;
 		k->duties[kind].due = 0;
 	} else {
@@ -323,25 +388,6 @@ bell_rang(void *arg, int events UNUSED)
 	turn_soon(k);
 }
 
-static void
-gone_heard(void *arg, int events UNUSED)
-{
-	struct keep *k = arg;
-	int64_t incs[64];
-	ssize_t n;
-
-	MAGIC_CHECK(k, KEEP_MAGIC);
-	n = read(k->o.gone_pipe[0], incs, sizeof(incs));
-	if (n > 0) {
-		/* Writes of eight bytes to a pipe are whole. */
-		ASSERT((size_t)n % sizeof(int64_t) == 0);
-		buf_put(&k->incs, incs, (size_t)n);
-		turn_soon(k);
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		loop_fd_want(k->gone, 0); /* no writer is left */
-	}
-}
-
 /* --- public ----------------------------------------------------------------------------------------------------------------------- */
 
 struct keep *
@@ -356,6 +402,7 @@ keep_new(const struct keep_options *o)
 	if (!o->measure)
 		k->duties[DUTY_DEPTH].due = INT64_MAX;
 	memcpy(&k->dice, seed.b, sizeof(k->dice));
+	MUST(pipe2(k->look_pipe, O_NONBLOCK | O_CLOEXEC) == 0);
 	k->timer = loop_timer_new(o->loop, turn, k);
 	k->gone = loop_fd_new(o->loop, o->gone_pipe[0], LOOP_READ, gone_heard, k);
 	if (o->wake != NULL)
@@ -376,6 +423,7 @@ keep_free(struct keep **kp)
 	loop_fd_free(&k->bell);
 	loop_fd_free(&k->gone);
 	buf_free(&k->incs);
+	MUST(close(k->look_pipe[0]) == 0 && close(k->look_pipe[1]) == 0);
 	k->magic = 0;
 	mem_free(kp);
 }
@@ -384,7 +432,6 @@ void
 keep_drain(struct keep *k)
 {
 	k->draining = true;
-	gone_heard(k, LOOP_READ);
 	loop_fd_free(&k->bell);
 	loop_fd_free(&k->gone);
 	turn_soon(k);

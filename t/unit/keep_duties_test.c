@@ -2,6 +2,7 @@
  * fails. */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -199,6 +200,7 @@ static void
 test_duties(struct keep *k, const struct keep_options *o)
 {
 	int64_t inc = 0;
+	int waits = 0;
 
 	until(first_round, "at the start each duty is done once");
 	gone(o->gone_pipe[1], 7);
@@ -209,6 +211,7 @@ test_duties(struct keep *k, const struct keep_options *o)
 	fake.promote_next = 10 * CLOCK_MS;
 	wake_keeper_ring(wake);
 	until(promoted_three, "promote comes again when the next is due");
+	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), -1, "who was released is not in the pipe any more");
 	fake.promote_next = -1;
 
 	fake.notes[0] = '\0';
@@ -216,6 +219,8 @@ test_duties(struct keep *k, const struct keep_options *o)
 	gone(o->gone_pipe[1], 9);
 	until(failed_twice, "what fails is repeated");
 	is_int(times("release:9 "), 0, "and not forgotten");
+	MUST(ioctl(o->gone_pipe[0], FIONREAD, &waits) == 0);
+	is_int(waits, sizeof(inc), "nor with this keeper, should it die: it is in the pipe until it is done");
 	keep_drain(k);
 	until(over, "a drain does not wait for a database that is away");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), sizeof(inc), "what was not done is handed on");

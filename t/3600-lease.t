@@ -12,6 +12,7 @@ use Test::More;
 my $schema = temp_dir('lease') . '/schema.json';
 write_file($schema, '{}');
 my $handlers = <<"EOT";
+acceptors = 2
 work { poll = 200ms crash_max = 2 }
 http { wait_max = 30s }
 queue limited { concurrency = 1 }
@@ -181,6 +182,21 @@ subtest 'a lease that ended' => sub {
 	is($t->task($task)->{attempts}, 1, 'one attempt in all');
 };
 
+subtest 'a client that is killed' => sub {
+	my $queue = queue();
+	my $task = submit($queue);
+	my $out = temp_dir('client') . '/out';
+	my $code = '$| = 1; print Taskq::HTTP->connect(shift)->request(POST => shift, json => { wait => 20, lease_seconds => 1 })->body; sleep 600';
+	my $client = Taskq::Machine::spawn(command => [$^X, "-I$FindBin::Bin/lib", '-MTaskq::HTTP', '-e', $code, $t->address, "/v1/queues/$queue/lease"], out => $out);
+	wait_for(sub { (Taskq::Machine::read_file($out) // '') =~ /\Q$task->{id}\E/ }, 30, 'it to hold the task');
+	$client->signal('KILL');
+	my ($lease) = lease($queue, wait => 30);
+	is($lease->{message_id}, $task->{id}, 'and after a second somebody else does');
+	is($lease->{attempt}, 1, 'for the first attempt');
+	say_of($lease, 'complete');
+	is($t->task($task)->{status}, 'succeeded', 'which is the end of it');
+};
+
 subtest 'quarantine' => sub {
 	my $queue = queue();
 	my $task = submit($queue);
@@ -267,7 +283,7 @@ subtest 'many' => sub {
 subtest 'waiting' => sub {
 	my $queue = queue();
 	my @c = map { $t->connect } 1 .. 3;
-	$c[$_]->send_request('POST', "/v1/queues/$queue/lease", json => { wait => 30, max => 5, ($_ == 2 ? (task_types => ['other']) : ()) }) for 0 .. 2;
+	$c[$_]->send_request('POST', "/v1/queues/$queue/lease", json => { wait => 30, max => 5, task_types => [$_ == 2 ? 'other' : 'pull'] }) for 0 .. 2;
 	wait_for(sub { $t->metric('taskq_http_requests_waiting') == 3 }, 20, 'three clients to wait');
 	my $task = submit($queue);
 	wait_for(sub { $t->metric('taskq_http_requests_waiting') == 2 }, 20, 'one to be served');

@@ -15,6 +15,7 @@
  * run_choose.c what a claim asks
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
  * run_pause.c  what is not started now                    run_progress.c how far running tasks are
+ * run_result.c which results are kept
  * run_auth.c   a handler that is not let in is paused
  * run_guard.c  breakers, retry budgets, adaptive windows
  * run_mark.c   what is started is marked

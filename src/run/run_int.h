@@ -283,6 +283,10 @@ void run_progress_open(struct run *r);
 void run_progress_close(struct run *r);
 void run_progress_heard(struct exec_run *x, int percent, struct span note);
 
+/* run_result.c */
+void run_result_check(struct run_task *t); /* a result that its queue does not take is a failure */
+bool run_result_kept(const struct run_task *t);
+
 /* run_pause.c */
 bool run_pause_unseen(const struct run *r);    /* they changed, and no look knows of it yet: start nothing */
 bool run_pause_changed(const struct run *r);   /* the look that answers now knows of more */

@@ -18,7 +18,7 @@ step_put_outcome(struct run *r, struct run_task *t)
 		.id = t->row.id,
 		.lease = t->lease->lease,
 		.kind = t->verdict.kind,
-		.result = end->result,
+		.result = run_result_kept(t) ? end->result : SPAN(""),
 		.failure = end->failure,
 		.reason = t->verdict.reason,
 		.delay = t->verdict.delay,

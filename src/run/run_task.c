@@ -120,6 +120,7 @@ task_over(struct run_task *t)
 
 	if (t->stop == RUN_STOP_TIMEOUT)
 		task_timed_out(t);
+	run_result_check(t);
 	run_outcome_judge(conf_handler_rules(r->conf, t->exec.handler), &t->exec.end);
 	loop_timer_free(&t->timer);
 	t->ended_at = clock_now();

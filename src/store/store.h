@@ -159,6 +159,12 @@ struct store_page {
 typedef void store_list_fn(void *arg, const struct store_page *page);
 void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn, void *arg);
 
+/* --- results: store_result.c ------------------------------------------------------------------------------------------------------ */
+
+/* What the queue says of them: most bytes, and for how long after the end they are shown (us; 0: they are not stored). */
+int64_t store_result_max(const struct conf *c, struct span queue);
+int64_t store_result_life(const struct conf *c, struct span queue);
+
 /* --- by hand: store_hand.c ---------------------------------------------------------------------------------------------------- */
 
 /* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task. */

@@ -6,15 +6,37 @@
 
 /* --- what follows ---------------------------------------------------------------------------------------------------------- */
 
+/* What the queue says of results.  False: it does not take this one, as if a worker had brought it. */
+static bool
+complete_fill(struct hold *h, struct store_outcome *o, int i)
+{
+	struct span queue = h->replies[i].held.queue;
+	int64_t most = store_result_max(h->store->o.conf, queue);
+	struct task_failure *f;
+
+	if (store_result_life(h->store->o.conf, queue) > 0)
+		o->result = h->in[i].result;
+	if ((int64_t)h->in[i].result.len <= most)
+		return true;
+	o->result = (struct span){ NULL, 0 };
+	o->failure = f = arena_alloc(h->arena, sizeof(*f));
+	*f = (struct task_failure){ .class = TASK_NON_RETRYABLE, .exit = -1 };
+	task_result_too_large(f, most);
+	o->reason = f->code;
+	return false;
+}
+
 static void
 outcome_fill(struct hold *h, struct store_outcome *o, int i)
 {
 	struct open_lease *l = lease_add(&h->step.leases, &o->lease);
 
 	lease_open_task(l, &o->id);
-	if (h->word == STORE_WORD_COMPLETE) {
+	if (h->word == STORE_WORD_COMPLETE && !complete_fill(h, o, i)) {
+		o->kind = STORE_BURY;
+		o->charge = true;
+	} else if (h->word == STORE_WORD_COMPLETE) {
 		o->kind = STORE_SUCCEEDED;
-		o->result = h->in[i].result;
 		o->charge = true;
 	} else if (h->word == STORE_WORD_REFUSE) {
 		o->kind = STORE_BURY;

@@ -62,6 +62,14 @@ row_read_state(const PGresult *res, int row, struct task_row *r)
 	_Static_assert((int)SQL_GET_CLASS == (int)SQL_LIST_CLASS, "get and list have the same columns");
 }
 
+/* Its queue may not show results for so long. */
+static void
+hide_result(const struct store *s, struct task_row *row)
+{
+	if (row->result.len > 0 && store_db_now(s) - row->finished_at >= store_result_life(s->o.conf, row->queue))
+		row->result = (struct span){ NULL, 0 };
+}
+
 struct request *
 read_request(struct store *s, request_fn *fn, void *arg)
 {
@@ -87,6 +95,7 @@ ask(struct store *s, request_fn *fn, void *arg)
 /* --- one ------------------------------------------------------------------------------------------------------------ */
 
 struct getting {
+	struct store *store;
 	store_row_fn *fn;
 	void *arg;
 };
@@ -108,6 +117,7 @@ on_get(struct request *r)
 
 	if (found) {
 		row_read_state(r->results[0], 0, &row);
+		hide_result(g->store, &row);
 		read_progress(r->results[0], &row);
 	}
 	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? &row : NULL);
@@ -121,6 +131,7 @@ store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
 	struct getting *g = mem_zalloc(sizeof(*g));
 	struct request *r = ask(s, on_get, g);
 
+	g->store = s;
 	g->fn = fn;
 	g->arg = arg;
 	stmt_uuid(request_stmt(r, SQL_GET), id);
@@ -263,6 +274,7 @@ keep_row(struct listing *l, const PGresult *res, int row)
 	int k;
 
 	row_read_state(res, row, r);
+	hide_result(l->store, r);
 	for (i = 0; i < ARRAY_LEN(spans); i++)
 		if (spans[i]->len > 0)
 			*spans[i] = arena_span(l->arena, *spans[i]);

@@ -78,6 +78,8 @@ struct task_failure {
 	int exit;                      /* wait status, or TASK_EXIT_HTTP + HTTP status; -1 none */
 };
 #define TASK_EXIT_HTTP 0x10000 /* beyond every wait status */
+/* Code and message of a success whose result is longer than may be. */
+void task_result_too_large(struct task_failure *f, int64_t most);
 /* Class and code of an exec handler's end by the table of the design: 0 is success and not asked here; 64, 65, 66, 78
  * NON_RETRYABLE; 77 AUTH; every other code TRANSIENT, HANDLER_FAILED; a signal CRASH. */
 /* The message is a plain one ("exited with status 3") for callers that have nothing better.  EX_USAGE and its like name the code

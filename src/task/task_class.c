@@ -124,3 +124,11 @@ task_class_exit_is_special(int exit)
 			return true;
 	return false;
 }
+
+void
+task_result_too_large(struct task_failure *f, int64_t most)
+{
+	snprintf(f->code, sizeof(f->code), "OUTPUT_TOO_LARGE");
+	snprintf(f->message, sizeof(f->message), "the result is longer than %lld bytes, the most that its queue takes",
+	    (long long)most);
+}

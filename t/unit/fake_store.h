@@ -398,6 +398,18 @@ store_db_now(const struct store *s UNUSED)
 	return clock_wall();
 }
 
+int64_t
+store_result_max(const struct conf *c UNUSED, struct span queue UNUSED)
+{
+	return INT64_MAX;
+}
+
+int64_t
+store_result_life(const struct conf *c UNUSED, struct span queue UNUSED)
+{
+	return INT64_MAX;
+}
+
 const char *
 store_not_ready(const struct store *s)
 {

@@ -377,7 +377,8 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 }
 
 void
-store_look(struct store *s, int32_t after UNUSED, const int32_t *known UNUSED, int nknown UNUSED, store_look_fn *fn, void *arg)
+store_look(
+    struct store *s, int32_t after UNUSED, const int32_t *known UNUSED, int nknown UNUSED, store_look_fn *fn, void *arg)
 {
 	ASSERT(s->lanes_fn == NULL);
 	s->lanes_fn = fn;

@@ -127,6 +127,10 @@ test_queues(void)
 	for (int i = 0; i < 10; i++)
 		got += claim(16, 64, 1002);
 	is_int(got, 80, "a queue with many groups takes no more turns than one with few");
+	got = 0;
+	for (int i = 0; i < 10; i++)
+		got += claim(1, 64, 1002);
+	is_int(got, 5, "also one by one");
 	for (int i = 2; i < 1002; i++)
 		if (left[i] < 9)
 			ok(false, "group %d was served twice before others once", i);

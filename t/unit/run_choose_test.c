@@ -1,0 +1,222 @@
+/* run_choose_test.c - the probes of a claim: which heads are asked in a turn, in which order, and from where on. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/run_int.h"
+
+#include "fake_store.h"
+#include "tap.h"
+
+#define LANES 200
+#define NOW (INT64_C(1700000000) * CLOCK_SECOND)
+
+static struct conf conf = { .work = { .slots = 16, .aging = CLOCK_SECOND } };
+static struct run r;
+static struct run_lane lanes[LANES];
+static struct run_taker takers[2 * LANES];
+
+static struct id
+id_of(int64_t at)
+{
+	struct id id = { { 0 } };
+	int64_t ms = at / CLOCK_MS;
+
+	for (int i = 0; i < 6; i++)
+		id.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+	id.b[15] = 1;
+	return id;
+}
+
+static void
+begin(int slots)
+{
+	memset(&r, 0, sizeof(r));
+	memset(lanes, 0, sizeof(lanes));
+	memset(takers, 0, sizeof(takers));
+	conf.work.slots = slots;
+	r.conf = &conf;
+	r.o.store = &fake;
+	r.lanes.all = lanes;
+	r.lanes.takers.all = takers;
+	r.lanes.takers.n = 1; /* the queue */
+}
+
+/* A lane of the group with that number, from 1. */
+static struct run_lane *
+lane(int group)
+{
+	struct run_lane *l = &lanes[r.lanes.n];
+
+	l->lane = ++r.lanes.n;
+	l->handler = -1;
+	l->taker = group;
+	l->seen = NOW;
+	if (r.lanes.takers.n <= group)
+		r.lanes.takers.n = group + 1;
+	return l;
+}
+
+static void
+head(struct run_lane *l, int prio, int64_t age)
+{
+	struct run_head h = { .prio = prio, .hot = true, .first = id_of(NOW - age) };
+
+	h.mark = h.first;
+	l->heads[l->nheads++] = h;
+}
+
+/* "lane:prio..below" of each probe of a turn. */
+static const char *
+asked(int turn)
+{
+	static char text[4096];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < r.lanes.nprobes; i++) {
+		const struct store_probe *p = &r.lanes.probes[i];
+		bool first = p->prio == STORE_PRIO_FIRST, end = p->below == STORE_PRIO_END;
+
+		if (p->turn != turn)
+			continue;
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%d:", len > 0 ? " " : "", (int)p->lane);
+		len += first ? 0 : (size_t)snprintf(text + len, sizeof(text) - len, "%d", p->prio);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "..");
+		len += end ? 0 : (size_t)snprintf(text + len, sizeof(text) - len, "%d", p->below);
+	}
+	return text;
+}
+
+static void
+test_one_lane(void)
+{
+	struct run_lane *l;
+
+	begin(16);
+	run_choose(&r);
+	is_int(r.lanes.nturns, 0, "nothing is asked where nothing is known");
+	l = lane(1);
+	head(l, 0, 0);
+	run_choose(&r);
+	is_int(r.lanes.nturns, 1, "one turn");
+	is_int(r.lanes.turns[0], 16, "for all there is room for");
+	is_str(asked(0), "1:..0 1:0..", "a lane with one head is asked in two stretches");
+	ok(id_is_zero(&r.lanes.probes[0].mark) && id_eq(&r.lanes.probes[1].mark, &l->heads[0].mark),
+	    "the second from its mark on");
+	ok(!run_lane_hot(l), "what is asked is cold");
+	run_choose(&r);
+	is_int(r.lanes.nturns, 0, "and not asked again");
+	l->news = true;
+	run_choose(&r);
+	is_str(asked(0), "1:..0 1:0..", "until its bell rings; then the cold head still tells where to begin");
+	begin(16);
+	lane(1)->news = true;
+	run_choose(&r);
+	is_str(asked(0), "1:..", "without a head all of it is one stretch");
+}
+
+/* Aging is a second for each step of priority. */
+static void
+test_rank(void)
+{
+	struct run_lane *l;
+
+	begin(16);
+	l = lane(1);
+	head(l, -10, 0);
+	head(l, 0, 5 * CLOCK_SECOND);
+	head(l, 20, 0);
+	run_choose(&r);
+	is_str(asked(0), "1:..-10 1:-10..-9 1:0..1 1:20..21", "the more urgent first");
+	begin(16);
+	l = lane(1);
+	head(l, -10, 0);
+	head(l, 0, 11 * CLOCK_SECOND);
+	head(l, 20, 50 * CLOCK_SECOND);
+	run_choose(&r);
+	is_str(asked(0), "1:..-10 1:20..21 1:0..1 1:-10..-9", "what has waited for long before what is urgent");
+	begin(16);
+	head(lane(1), 0, 0);
+	head(lane(1), 0, CLOCK_SECOND);
+	lane(1)->news = true;
+	run_choose(&r);
+	is_str(asked(0), "2:..0 2:0.. 1:..0 1:0.. 3:..",
+	    "of several lanes of a group too, and last what may just have come");
+}
+
+/* More urgent tasks may have come since the look; no stream of them may hold up what is past its bound. */
+static void
+test_front(void)
+{
+	struct run_lane *l;
+
+	begin(1);
+	head(l = lane(1), 100, 199 * CLOCK_SECOND);
+	run_choose(&r);
+	is_str(asked(0), "1:..100 1:100..", "what came since the look goes first");
+	begin(1);
+	head(l = lane(1), 100, 200 * CLOCK_SECOND);
+	run_choose(&r);
+	is_str(asked(0), "1:100..101 1:..100", "but not before what has waited 200 times aging");
+	begin(1);
+	head(l = lane(1), 0, 100 * CLOCK_SECOND);
+	l->news = true;
+	run_choose(&r);
+	is_str(asked(0), "1:0..1 1:..0", "or, of priority 0, 100 times");
+	ok(run_lane_hot(l), "and what its bell told is asked for later");
+}
+
+static void
+test_turns(void)
+{
+	int places = 0;
+
+	begin(16);
+	head(lane(1), -100, 0);
+	head(lane(1), -100, 0);
+	head(lane(2), 100, 0);
+	run_choose(&r);
+	is_int(r.lanes.nturns, 2, "each group has a turn, however many lanes it has");
+	is_int(r.lanes.turns[0] + r.lanes.turns[1], 16, "all is dealt");
+	is_int(r.lanes.turns[0], 8, "in equal parts, however urgent one of them is");
+	is_str(asked(1), "3:..100 3:100..", "the turn of the second asks its lane");
+	begin(1024);
+	for (int i = 1; i < LANES; i++) {
+		struct run_lane *l = lane(i);
+
+		for (int prio = 0; prio < RUN_HEADS; prio++)
+			head(l, prio, 0);
+	}
+	run_choose(&r);
+	is_int(r.lanes.nturns, RUN_TURNS, "there are so many turns and no more");
+	for (int i = 0; i < r.lanes.nturns; i++)
+		places += r.lanes.turns[i];
+	is_int(places, 1024, "with all there is room for");
+	is_int(r.lanes.nprobes, RUN_PROBES, "all places are used");
+	for (int i = 1; i < r.lanes.nprobes; i += 2)
+		places -= r.lanes.probes[i].prio == 0;
+	is_int(places, 1024 - RUN_TURNS, "each turn asks its best head");
+}
+
+static void
+test_closed(void)
+{
+	begin(16);
+	head(lane(1), 0, 0);
+	head(lane(2), 0, CLOCK_SECOND);
+	lanes[1].paused = true;
+	run_choose(&r);
+	is_int(r.lanes.nturns, 1, "who is paused has no turn");
+	is_int(r.lanes.turns[0], 16, "and leaves it to the others");
+}
+
+int
+main(void)
+{
+	test_one_lane();
+	test_rank();
+	test_front();
+	test_turns();
+	test_closed();
+	return done();
+}

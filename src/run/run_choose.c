@@ -33,7 +33,8 @@ lane_class(const struct run *r, const struct run_lane *lane)
 	return (lane->exact + 1) * (r->conf->nhandlers + 1) + (limited ? lane->handler + 1 : 0);
 }
 
-/* The best lane of the group whose turn it is: the claim is for its class.  Null: there is nothing to ask for. */
+/* The best lane of the group whose turn it is: the claim is for its class.  What may be asked is looked at once, here: a guard may shut or
+ * open at any time.  Null: there is nothing to ask for. */
 static const struct run_lane *
 choose_first(struct run *r, int64_t now)
 {
@@ -45,6 +46,7 @@ choose_first(struct run *r, int64_t now)
 		struct run_lane *lane = &r->lanes.all[i];
 
 		lane->room = run_claim_lane_room(r, lane);
+		lane->class = lane_class(r, lane);
 		if (lane->room > 0)
 			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
 	}
@@ -183,7 +185,7 @@ choose_probes(struct run *r, int class, int64_t now)
 	for (int i = 0; i < r->lanes.n; i++) {
 		struct run_lane *lane = &r->lanes.all[i];
 
-		if (lane->room > 0 && lane_class(r, lane) == class && t[lane->taker].turn >= 0)
+		if (lane->room > 0 && lane->class == class && t[lane->taker].turn >= 0)
 			choose_lane(r, &b, lane, now);
 	}
 	n = b.len / sizeof(struct choice);
@@ -205,13 +207,13 @@ run_choose(struct run *r)
 	r->lanes.nprobes = r->lanes.nturns = 0;
 	if (room == 0 || run_pause_unseen(r) || (first = choose_first(r, now)) == NULL)
 		return;
-	class = lane_class(r, first);
+	class = first->class;
 	room = first->room < room ? first->room : room;
 	run_order_begin(&r->lanes.takers);
 	for (int i = 0; i < r->lanes.n; i++) {
 		const struct run_lane *lane = &r->lanes.all[i];
 
-		if (lane->room > 0 && lane_class(r, lane) == class)
+		if (lane->room > 0 && lane->class == class)
 			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
 	}
 	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);

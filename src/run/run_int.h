@@ -75,6 +75,7 @@ struct run_lane {
 	bool paused;
 	bool news;     /* its bell rang: it may hold what no look saw */
 	int room;      /* tasks of it that may be taken, when that was asked last */
+	int class;     /* at that time: lanes of a class are asked together */
 	uint32_t rung; /* count of its bell when last heard */
 	int prio;      /* of what it held last */
 	int64_t used;  /* clock_now(): asked, or rung for */

@@ -48,7 +48,7 @@ lane(int group)
 	struct run_lane *l = &lanes[r.lanes.n];
 
 	l->lane = ++r.lanes.n;
-	l->handler = -1;
+	l->handler = l->exact = -1;
 	l->taker = group;
 	l->seen = NOW;
 	if (r.lanes.takers.n <= group)

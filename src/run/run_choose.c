@@ -189,8 +189,10 @@ choose_probes(struct run *r, int class, int64_t now)
 			choose_lane(r, &b, lane, now);
 	}
 	n = b.len / sizeof(struct choice);
-	qsort(b.data, n, sizeof(struct choice), choice_cmp);
-	ask_all(r, (const struct choice *)(void *)b.data, (int)n);
+	if (b.data != NULL) {
+		qsort(b.data, n, sizeof(struct choice), choice_cmp);
+		ask_all(r, (const struct choice *)(void *)b.data, (int)n);
+	}
 	buf_free(&b);
 	for (int i = 0; i < r->lanes.takers.n; i++)
 		if (t[i].turn >= 0 && t[i].queue != i)

@@ -7,7 +7,7 @@
 #	my @requests = $s->requests($task);        { method, target, headers => { lower case names }, body, connection }
 #
 # The nth request of a task gets the nth of payload.answers, the last one from then on; without answers it is 200 and no body.
-# An answer has status, headers (list of lines), body, and `how`, one of the words of %ways below.
+# An answer has status, headers (list of lines), body, and `how`, one of the words of %ways below (gate: when `file` is there).
 #
 # Taskq::Service->start(cert => path, key => path) speaks TLS by openssl s_server, one connection at a time, and answers 200 with `true`.
 #
@@ -125,6 +125,11 @@ my %ways = (
 		my $body = defined $a->{body} ? $a->{body} : '';
 		utf8::encode($body) if utf8::is_utf8($body);
 		return put($sock, head($a, 'Content-Length: ' . length $body) . $body);
+	},
+	gate => sub {
+		my ($sock, $a) = @_;
+		select undef, undef, undef, 0.02 until -e $a->{file};
+		return put($sock, head($a, 'Content-Length: ' . length $a->{body}) . $a->{body}) && -e $a->{file};
 	},
 	silent => sub { return wait_closed($_[0]) },
 	close => sub { return 0 },

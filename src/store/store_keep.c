@@ -3,7 +3,7 @@
  * All may be repeated: what was done is not there to be done again.  A dead worker's release is three statements of one transaction, each with
  * a snapshot newer than the lock of the one before: its row goes (which waits for a claim in flight), its leases are locked (which
  * waits for outcomes in flight), and what is left of them becomes ready.  A worker counts as silent only when this keeper has been
- * connected long enough for the others to have come back too.  Logs releases.  Next: store_migrate.c.
+ * connected, and was answered again and again, long enough for the others to have come back too.  Logs releases.  Next: store_migrate.c.
  */
 #include <string.h>
 
@@ -20,7 +20,7 @@
 #define WALK_PAUSE CLOCK_SECOND       /* between two stretches */
 #define WALK_REST (60 * CLOCK_SECOND) /* between two walks */
 #define SETTLE (10 * CLOCK_SECOND)    /* after a connection is made, before silence means death */
-#define FOREVER (INT64_C(100) * 365 * 86400 * CLOCK_SECOND)
+#define REAP_OFTEN (5 * CLOCK_SECOND) /* a shorter quarter of a lease asks for more than the usual pace */
 
 struct duty {
 	unsigned magic;
@@ -30,6 +30,7 @@ struct duty {
 	int64_t count;
 	int32_t *incs; /* to release, one after the other */
 	int nincs, at;
+	int64_t next;       /* until it should be done again; -1: as usual */
 	struct id *started; /* by the one to release; null: not known */
 	int nstarted;
 	struct ration_measure *measure;
@@ -47,6 +48,7 @@ duty_new(struct store *s, store_count_fn *fn, void *arg)
 	d->store = s;
 	d->fn = fn;
 	d->arg = arg;
+	d->next = -1;
 	return d;
 }
 
@@ -160,7 +162,7 @@ on_released(struct request *r)
 	if (r->status == STORE_OK && d->at < d->nincs)
 		release_next(d);
 	else
-		duty_answer(d, r, -1);
+		duty_answer(d, r, d->next);
 	request_free(&r);
 }
 
@@ -196,7 +198,7 @@ on_incs(struct request *r)
 	if (d->nincs > 0)
 		release_next(d);
 	else
-		duty_answer(d, r, -1);
+		duty_answer(d, r, d->next);
 	request_free(&r);
 }
 
@@ -211,16 +213,43 @@ store_release_boot(struct store *s, store_count_fn *fn, void *arg)
 	request_send(keep_pool(s), r);
 }
 
+/* A database that stood still kept everybody's heartbeats, so the first look after that finds everybody silent.  How long it may have stood
+ * still is seen from one answer to the next. */
+static bool
+silence_counts(struct store *s)
+{
+	int64_t lease = s->o.conf->work.lease, now = clock_now();
+	int64_t needed = SETTLE < lease ? SETTLE : lease;
+
+	if (now - s->reaped_at > lease / 2)
+		s->heard_since = now;
+	s->reaped_at = now;
+	return s->connected_at != 0 && now - s->connected_at >= needed && now - s->heard_since >= needed;
+}
+
+static void
+on_silent(struct request *r)
+{
+	struct duty *d = r->arg;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status != STORE_OK || silence_counts(d->store)) {
+		on_incs(r);
+		return;
+	}
+	duty_answer(d, r, d->next);
+	request_free(&r);
+}
+
 void
 store_reap(struct store *s, store_count_fn *fn, void *arg)
 {
-	struct request *r = read_request(s, on_incs, duty_new(s, fn, arg));
-	int64_t silence = s->o.conf->work.lease + s->o.conf->work.grace;
+	struct duty *d = duty_new(s, fn, arg);
+	struct request *r = read_request(s, on_silent, d);
 
-	if (s->connected_at == 0 ||
-	    clock_now() - s->connected_at < (SETTLE < s->o.conf->work.lease ? SETTLE : s->o.conf->work.lease))
-		silence = FOREVER; /* others may be on their way back, as we were */
-	stmt_int8(request_stmt(r, SQL_WORKER_SILENT), silence);
+	if (s->o.conf->work.lease / 4 < REAP_OFTEN)
+		d->next = s->o.conf->work.lease / 4;
+	stmt_int8(request_stmt(r, SQL_WORKER_SILENT), s->o.conf->work.lease + s->o.conf->work.grace);
 	request_send(keep_pool(s), r);
 }
 

@@ -129,7 +129,7 @@ my %ways = (
 	gate => sub {
 		my ($sock, $a) = @_;
 		select undef, undef, undef, 0.02 until -e $a->{file};
-		return put($sock, head($a, 'Content-Length: ' . length $a->{body}) . $a->{body}) && -e $a->{file};
+		return put($sock, head($a, 'Content-Length: ' . length $a->{body}) . $a->{body});
 	},
 	silent => sub { return wait_closed($_[0]) },
 	close => sub { return 0 },

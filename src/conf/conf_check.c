@@ -289,8 +289,8 @@ static void
 check_lease(const struct check *k, const struct conf_handler *h)
 {
 	if (h->lease_default > h->lease_max)
-		complain(k, CONF_SECTION_handler, h->title, "lease_default",
-		    "longer than lease_max, expected at most that");
+		complain(
+		    k, CONF_SECTION_handler, h->title, "lease_default", "longer than lease_max, expected at most that");
 }
 
 static void
@@ -323,7 +323,7 @@ check_exec(const struct check *k, const struct conf_handler *h)
 static const struct {
 	unsigned kinds;
 	const char *words;
-	const char *names[10];
+	const char *names[16];
 } own[] = {
 	{ 1u << CONF_HANDLER_EXEC | 1u << CONF_HANDLER_POOL, "exec or pool",
 	    { "command", "user", "directory", "environment", "limit_memory", "limit_cpu", "limit_files",
@@ -333,6 +333,11 @@ static const struct {
 	{ 1u << CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
 	{ 1u << CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
 	{ 1u << CONF_HANDLER_LEASE, "lease", { "lease_default", "lease_max" } },
+	{ ~(1u << CONF_HANDLER_LEASE),
+	    "exec, pool, http or builtin", /* what workers do; clients take as much as they like */
+	    { "concurrency", "breaker", "breaker_window", "breaker_min", "breaker_share", "breaker_pause",
+		"breaker_pause_max", "breaker_probes", "retry_window", "retry_floor", "retry_share", "adaptive",
+		"adaptive_start", "adaptive_cohorts" } },
 };
 
 static void
@@ -344,6 +349,9 @@ check_handler(const struct check *k, const struct conf_handler *h)
 	if (h->retry_base > h->retry_cap)
 		complain(
 		    k, CONF_SECTION_handler, h->title, "retry_base", "longer than retry_cap, expected at most that");
+	if (h->breaker_pause > h->breaker_pause_max)
+		complain(k, CONF_SECTION_handler, h->title, "breaker_pause",
+		    "longer than breaker_pause_max, expected at most that");
 	check_schema(k, h);
 	check_rules(k, h);
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
@@ -358,12 +366,28 @@ check_handler(const struct check *k, const struct conf_handler *h)
 		check_lease(k, h);
 }
 
+/* As submissions write it. */
+static bool
+is_queue(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= QUEUE_MAX &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") == len;
+}
+
 static void
 check_queue(const struct check *k, const struct conf_queue *q)
 {
-	if (q->title[0] == '\0' || strlen(q->title) > QUEUE_MAX)
+	if (!is_queue(q->title))
 		complainf(k, CONF_SECTION_queue, q->title, "concurrency",
-		    "a title of %zu bytes, expected the name of a queue of 1 to %d", strlen(q->title), QUEUE_MAX);
+		    "the title is not the name of a queue, expected 1 to %d of A-Z a-z 0-9 _ . : -", QUEUE_MAX);
+	if (q->burst > 1 && conf_rate_interval(q->rate) == 0)
+		complain(
+		    k, CONF_SECTION_queue, q->title, "burst", "means nothing without a rate, expected one beside it");
+	if (q->group_burst > 1 && conf_rate_interval(q->group_rate) == 0)
+		complain(k, CONF_SECTION_queue, q->title, "group_burst",
+		    "means nothing without a group_rate, expected one beside it");
 }
 
 void

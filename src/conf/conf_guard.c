@@ -9,10 +9,11 @@
 void
 conf_guard_rule(const struct conf *c, const struct conf_handler *h, struct guard_rule *r)
 {
+	bool ours = h->kind != CONF_HANDLER_LEASE; /* what clients run is not watched */
 	int slots = h->concurrency > 0 && h->concurrency < c->work.slots ? h->concurrency : c->work.slots;
 
 	*r = (struct guard_rule){
-		.breaker = h->breaker,
+		.breaker = ours && h->breaker,
 		.window = h->breaker_window,
 		.least = h->breaker_min,
 		.share = h->breaker_share,
@@ -20,10 +21,10 @@ conf_guard_rule(const struct conf *c, const struct conf_handler *h, struct guard
 		.pause_max = h->breaker_pause_max,
 		.probes = h->breaker_probes,
 		.patience = h->timeout + c->kill_grace + PROBE_SLACK,
-		.retry_window = h->retry_window,
+		.retry_window = ours ? h->retry_window : 0,
 		.retry_floor = h->retry_floor,
 		.retry_share = h->retry_share,
-		.adaptive = h->adaptive,
+		.adaptive = ours && h->adaptive,
 		.start = h->adaptive_start,
 		.most = slots * (c->workers > 0 ? c->workers : 1),
 		.cohorts = h->adaptive_cohorts,

@@ -45,6 +45,8 @@ ok(!(grep { $_->{worker} < 1 } @$all[0 .. 2]), 'the worker is named');
 ok(!(grep { $_->{started_at} gt $_->{ended_at} } @$all[0 .. 2]), 'no run ends before it starts');
 is(join(' ', sort map { $_->{ended_at} } @$all), join(' ', map { $_->{ended_at} } @$all), 'and none before the one before it');
 is($all->[3]{ended_at}, $t->task($task)->{finished_at}, 'the last ends when the task does');
+Taskq->pg->psql("update taskq.tried set started_at = at + interval '2 ms' where id = '$task->{id}' and run = 1");
+is(attempts($task)->[0]{started_at}, $all->[0]{ended_at}, 'nor by a clock of the worker that is a little ahead');
 
 $task = $t->submit('dies', {});
 $t->wait_final($task);

@@ -14,6 +14,8 @@ attempt_read(const PGresult *res, int row, struct store_attempt *a)
 	a->worker = col_int(res, row, SQL_ATTEMPTS_WORKER);
 	a->started_at = col_null(res, row, SQL_ATTEMPTS_STARTED_AT) ? 0 : col_time(res, row, SQL_ATTEMPTS_STARTED_AT);
 	a->ended_at = col_time(res, row, SQL_ATTEMPTS_AT);
+	if (a->started_at > a->ended_at) /* by the clock of the worker, which is about that of the database */
+		a->started_at = a->ended_at;
 	a->class = (enum task_class)col_int(res, row, SQL_ATTEMPTS_CLASS);
 	a->code = col_span(res, row, SQL_ATTEMPTS_CODE);
 	a->message = col_span(res, row, SQL_ATTEMPTS_MESSAGE);

@@ -350,7 +350,10 @@ subtest 'bad input' => sub {
 		is($case->[0]->status, 413, 'a result that is too long');
 		is($case->[0]->json->{errors}[0]{pointer}, $case->[1], 'and its place');
 	}
+	my ($pull) = grep { $_->{name} eq 'pull' } @{ $t->get('/v1/handlers')->json->{items} };
+	is_deeply([@$pull{qw(kind breaker retry_budget)}], ['lease', undef, undef], 'nobody watches the handler of clients');
 	is($t->post('/v1/queues/limited/lease', '')->json->{code}, 'queue_limited', 'a queue with limits');
+	is($t->post('/v1/queues/' . 'q' x 65 . '/lease', '')->json->{code}, 'invalid_parameter', 'a name that no queue has');
 	for my $lease ('x', '0' x 47, 'g' x 48, "${gone}0") {
 		my $r = say_of($lease, 'complete');
 		is($r->status, 400, "no lease: $lease");

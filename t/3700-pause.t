@@ -76,7 +76,8 @@ subtest 'a pause outlives the daemon' => sub {
 subtest 'what is refused' => sub {
 	my $r = pause('handlers/eccho');
 	is($r->status, 404, 'a handler that is not there');
-	like($r->json->{detail}, qr/no handler of this name/, 'with a reason');
+	is($r->json->{code}, 'unknown_handler', 'by its code');
+	like($r->json->{detail}, qr/no handler of this node is called "eccho"/, 'with a reason');
 	is(pause('queues/not.yet')->status, 200, 'but a queue may come yet');
 	ok(resume('queues/not.yet')->json->{changed}, 'or go');
 	for (

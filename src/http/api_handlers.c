@@ -104,13 +104,13 @@ api_handlers(void *app, struct http_request *r)
 
 /* --- beginning anew ------------------------------------------------------------------------------------------------------------------ */
 
-static void
-reply_unknown(struct http_request *r, struct span name)
+void
+api_refuse_handler(struct http_request *r, struct span name, const char *advice)
 {
 	struct http_problem p = { .status = 404, .code = "unknown_handler" };
 
-	p.detail = arena_printf(http_arena(r),
-	    "no handler of this node is called \"%.*s\"; GET /v1/handlers lists them", (int)name.len, name.ptr);
+	p.detail = arena_printf(
+	    http_arena(r), "no handler of this node is called \"%.*s\"; %s", (int)name.len, name.ptr, advice);
 	http_reply_problem(r, &p);
 }
 
@@ -124,7 +124,7 @@ api_handler_reset(void *app, struct http_request *r)
 	struct seen s;
 
 	if (h == NULL) {
-		reply_unknown(r, name);
+		api_refuse_handler(r, name, "GET /v1/handlers lists them");
 		return;
 	}
 	s = look(a, h);

@@ -91,6 +91,10 @@ void api_reply_waited(struct api_call *c, const struct task_row *row, int second
 /* One header line.  True: it says wait=N.  *seen: it names the preference, whatever it says; no later line counts. */
 bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
+/* --- api_handlers.c --------------------------------------------------------------------------------------------------------- */
+
+void api_refuse_handler(struct http_request *r, struct span name, const char *advice); /* 404 */
+
 /* --- api_lease.c, api_lease_take.c, api_lease_wait.c: clients that lease tasks ------------------------------------------------------ */
 
 #define API_PULL_MAGIC 0x4170756cu

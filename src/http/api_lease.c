@@ -106,7 +106,8 @@ count(const struct saying *s, const struct store_reply *reply)
 		return;
 	else if (s->verb == TASK_LEASE_RELEASE)
 		as = STATS_RELEASED;
-	stats_finished(stats_series(h->queue, h->task_type), as, (double)(h->now - h->at) / (double)CLOCK_SECOND);
+	stats_finished(stats_series(h->queue, h->task_type), as,
+	    h->now > h->at ? (double)(h->now - h->at) / (double)CLOCK_SECOND : 0);
 }
 
 /* The members of one answer but its first. */

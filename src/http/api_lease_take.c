@@ -208,6 +208,19 @@ check_types(struct api_pull *p)
 	return n > 0;
 }
 
+/* False: answered. */
+static bool
+check_name(struct api_pull *p)
+{
+	struct http_problem wrong = { .status = 400, .code = "invalid_parameter" };
+
+	if (p->in.queue.len <= TASK_TYPE_MAX)
+		return true;
+	wrong.detail = "expected the name of a queue of 1 to 64 bytes in the path";
+	http_reply_problem(p->r, &wrong);
+	return false;
+}
+
 /* Exact limits are counted where workers claim.  False: answered. */
 static bool
 check_queue(struct api_pull *p)
@@ -259,6 +272,6 @@ api_lease_take(void *app, struct http_request *r)
 		return;
 	}
 	take_ask(p, &ask);
-	if (check_types(p) && check_queue(p))
+	if (check_name(p) && check_types(p) && check_queue(p))
 		api_pull_claim(p);
 }

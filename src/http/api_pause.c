@@ -140,14 +140,11 @@ static void
 begin_pause(void *app, struct http_request *r, enum store_paused what)
 {
 	struct pausing *g = begin(app, r, what);
-	struct http_problem p = { .status = 404,
-		.code = "not_found",
-		.detail = "no handler of this name is configured here; types without one are paused by /v1/types" };
 
 	if (g == NULL)
 		return;
 	if (what == STORE_PAUSED_HANDLER && conf_handler_find(g->c->api->conf, g->p.name) == NULL)
-		http_reply_problem(r, &p);
+		api_refuse_handler(r, g->p.name, "task types without one are paused by /v1/types");
 	else
 		store_pause(g->c->api->store, &g->p, on_paused, g);
 }

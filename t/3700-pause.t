@@ -14,6 +14,7 @@ workers = 1
 acceptors = 2
 handler echo { kind = builtin builtin = echo }
 handler nap { kind = builtin builtin = sleep }
+queue busy { concurrency = 7 rate = 10/s results = 1d }
 work { slots = 1 poll = 10s }
 CONF
 
@@ -71,6 +72,39 @@ subtest 'a pause outlives the daemon' => sub {
 	is($t->task($task)->{status}, 'pending', 'but not that');
 	resume('types/echo');
 	is($t->wait_final($task)->{status}, 'succeeded', 'until it is resumed');
+};
+
+sub queue { my ($name) = @_; return (grep { $_->{name} eq $name } @{ $t->get('/v1/queues')->json->{items} })[0] }
+
+subtest 'the queues' => sub {
+	pause('queues/full', { why => 'later', by => 'eve' });
+	my $q = queue('full');
+	is($q->{paused}{why}, 'later', 'a queue that is paused before its first task is listed');
+	is($q->{limits}, undef, 'the configuration says nothing of it');
+	$t->submit('echo', { n => $_ }, queue => 'full') for 1 .. 3;
+	$t->submit('echo', {}, queue => 'full', delay => 3600) for 1 .. 2;
+	my $nap = $t->submit('nap', { seconds => 600 }, queue => 'busy');
+	$t->wait_status($nap, qr/^processing$/);
+	$q = queue('full');
+	is_deeply([@$q{qw(ready waiting processing)}], [3, 2, 0], 'what is ready, waits and runs');
+	ok(!$q->{at_least}, 'exactly');
+	is($q->{paused}{by}, 'eve', 'who paused it');
+	like($q->{paused}{at}, qr/^\d{4}-/, 'and when');
+	cmp_ok($q->{oldest_ready_seconds}, '>=', 0, 'how long the oldest is ready');
+	like($q->{next_due_at}, qr/^\d{4}-/, 'when the next is due');
+	$q = queue('busy');
+	is_deeply([@$q{qw(ready waiting processing paused oldest_ready_seconds next_due_at)}], [0, 0, 1, undef, undef, undef], 'one that runs');
+	is_deeply([@{ $q->{limits} }{qw(concurrency rate results)}], [7, '10/s', '1d'], 'the limits of the configuration') or diag explain $q->{limits};
+	my @names = map { $_->{name} } @{ $t->get('/v1/queues')->json->{items} };
+	is_deeply(\@names, [sort @names], 'by name');
+	# the keeper of a node tells all its processes, some seconds later
+	wait_for(sub { $t->metric('taskq_paused', what => 'queue', name => 'full') }, 20, 'the metric');
+	is($t->metric('taskq_paused', what => 'queue', name => 'full'), 1, 'the metric tells what is paused');
+	resume('queues/full');
+	wait_for(sub { !defined $t->metric('taskq_paused', what => 'queue', name => 'full') }, 20, 'the metric to be gone');
+	$t->post("/v1/tasks/$nap->{id}/cancel", '');
+	wait_for(sub { my $all = queue('full'); $all->{ready} + $all->{processing} == 0 }, 20, 'the queue to be worked off');
+	is(queue('full')->{waiting}, 2, 'what is not due waits on');
 };
 
 subtest 'what is refused' => sub {

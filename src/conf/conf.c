@@ -73,6 +73,12 @@ conf_queue_find(const struct conf *c, struct span queue)
 	return titled_find(c, CONF_SECTION_queue, queue);
 }
 
+void
+conf_queue_option(const struct conf_queue *q, const char *option, struct buf *out)
+{
+	conf_value_print(conf_option_find(CONF_SECTION_queue, span_of(option)), q, out);
+}
+
 #define THOUSANDTH_DAYS INT64_C(86400000000000) /* us in a day, times the thousandths of one start */
 
 int64_t

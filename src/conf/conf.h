@@ -60,6 +60,7 @@ void conf_sample(FILE *f);                      /* etc/taskq.conf: every option,
 void conf_keep_restart_options(struct conf *fresh, const struct conf *old, struct buf *notes);
 int conf_cores(void); /* that this process may use */
 const struct conf_handler *conf_handler_find(const struct conf *c, struct span task_type); /* null: none */
+void conf_queue_option(const struct conf_queue *q, const char *option, struct buf *out); /* its value as in a file */
 const struct conf_queue *conf_queue_find(const struct conf *c, struct span queue); /* null: nothing was said of it */
 int64_t conf_rate_interval(int64_t rate) MUSTCHECK; /* us from one to the next, rounded up; 0: no limit */
 /* What its payloads must fit, as it was when the configuration was read; null: anything. */

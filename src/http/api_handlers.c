@@ -180,16 +180,6 @@ static const struct {
 	{ "taskq_concurrency_window", "gauge", "runs at once of an adaptive handler", concurrency_window },
 };
 
-static void
-put_label(struct buf *b, const char *value)
-{
-	for (; *value != '\0'; value++) {
-		if (*value == '\\' || *value == '"' || *value == '\n')
-			buf_putc(b, '\\');
-		buf_putc(b, *value == '\n' ? 'n' : *value);
-	}
-}
-
 void
 api_handlers_metrics(const struct api *a, struct buf *b)
 {
@@ -203,7 +193,7 @@ api_handlers_metrics(const struct api *a, struct buf *b)
 			if (!families[f].value(&s, &n))
 				continue;
 			buf_printf(b, "%s{handler=\"", families[f].prom);
-			put_label(b, s.h->title);
+			api_put_label(b, s.h->title);
 			buf_printf(b, "\"} %jd\n", (intmax_t)n);
 		}
 	}

@@ -132,6 +132,7 @@ void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 42
 
 /* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
 
+void api_put_label(struct buf *b, const char *value); /* of a metric, escaped; api_metrics.c */
 void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */

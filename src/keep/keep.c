@@ -37,6 +37,7 @@ enum duty_kind {
 	DUTY_DEPTH,
 	DUTY_NAMES,
 	DUTY_EXPIRE,
+	DUTY_PAUSES,
 	DUTY_PROGRESS,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
@@ -60,6 +61,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
 	[DUTY_NAMES] = { "names", store_purge_names, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_PROGRESS] = { "progress", store_purge_progress, CLOCK_SECOND, MINUTE, -1 },
+	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 

@@ -200,6 +200,23 @@ void store_resume(struct store *s, enum store_paused what, struct span name, sto
 typedef void store_pauses_fn(void *arg, enum store_status status, const struct store_pause *pauses, int n);
 void store_pauses(struct store *s, store_pauses_fn *fn, void *arg);
 
+/* --- queues: store_queues.c --------------------------------------------------------------------------------------------------------- */
+
+struct store_queue {
+	struct span name;
+	int64_t ready, waiting, processing; /* claimed by a worker or a client */
+	int64_t oldest_at; /* of what is ready: since when; 0: nothing is */
+	int64_t due_at;    /* the next of what waits; 0: nothing does */
+	bool least;        /* a bound was met: there may be more, and older */
+	bool paused;
+	struct store_pause pause; /* when paused */
+	int64_t now;
+};
+/* By name; at most STORE_QUEUES, and as many that are paused and have no task yet.  It costs about the same however much is in them. */
+#define STORE_QUEUES 1000
+typedef void store_queues_fn(void *arg, enum store_status status, const struct store_queue *queues, int n);
+void store_queues(struct store *s, store_queues_fn *fn, void *arg);
+
 /* --- work: store_worker.c -------------------------------------------------------------------------------------------------------
  *
  * A worker process has one identity (inc), one connection, and takes one step at a time: outcomes, give-backs and the next claim travel
@@ -451,6 +468,8 @@ void store_partitions(struct store *s, store_count_fn *fn, void *arg);
 void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
 /* What runs said of themselves and is of no meaning any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_progress(struct store *s, store_count_fn *fn, void *arg);
+/* What is paused, to where all processes of this node can read it: wake_paused().  count: pauses. */
+void store_watch_pauses(struct store *s, store_count_fn *fn, void *arg);
 /* Unique names that nobody holds any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_names(struct store *s, store_count_fn *fn, void *arg);
 

@@ -4,6 +4,8 @@
  * handler that the daemon paused for its credentials learns of those.  Both verbs may be repeated after a cut; then somebody may have been in
  * between, and `changed` tells only of the last try.  Logs what is paused and resumed.  Next: run/run_pause.c.
  */
+#include <stdio.h>
+
 #include "log/log.h"
 
 #include "store/store_int.h"
@@ -130,6 +132,49 @@ on_pauses(struct request *r)
 	mem_free(&l);
 	request_free(&r);
 }
+
+/* --- for the node ------------------------------------------------------------------------------------------------------ */
+
+struct watching {
+	struct store *store;
+	store_count_fn *fn;
+	void *arg;
+};
+
+static void
+on_watched(struct request *r)
+{
+	struct watching *g = r->arg;
+	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	struct wake_paused *all = mem_zalloc(sizeof(*all) * (size_t)(n + 1));
+	struct store_pause p;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		p = pause_of(r->results[0], i);
+		all[i].what = (int)p.what;
+		(void)snprintf(all[i].name, sizeof(all[i].name), "%.*s", (int)p.name.len, p.name.ptr);
+	}
+	if (r->status == STORE_OK && g->store->o.wake != NULL)
+		wake_paused_set(g->store->o.wake, all, n);
+	g->fn(g->arg, r->status, n, -1);
+	mem_free(&all);
+	mem_free(&g);
+	request_free(&r);
+}
+
+void
+store_watch_pauses(struct store *s, store_count_fn *fn, void *arg)
+{
+	struct watching *g = mem_zalloc(sizeof(*g));
+	struct request *r = read_request(s, on_watched, g);
+
+	*g = (struct watching){ .store = s, .fn = fn, .arg = arg };
+	stmt_int4(request_stmt(r, SQL_PAUSE_LIST), WAKE_PAUSED);
+	request_send(keep_pool(s), r);
+}
+
+/* --- for whoever asks ---------------------------------------------------------------------------------------------------- */
 
 void
 store_pauses(struct store *s, store_pauses_fn *fn, void *arg)

@@ -4,6 +4,7 @@
  * hungry and then looks at the lanes once more.  All atomics are sequentially consistent, so at least one sees the other.
  */
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "sys/wake.h"
 
 #define BELLS (WAKE_WORKERS + WAKE_ACCEPTORS) /* those of acceptors come last */
+#define READ_TRIES 1000                       /* then what is being written is taken as it is */
 #define HUNGRY_WORDS (BELLS / 64)
 
 struct shared {
@@ -18,6 +20,9 @@ struct shared {
 	_Atomic uint32_t ready[WAKE_LANES];
 	_Atomic uint32_t lower[WAKE_LANES];
 	_Atomic uint32_t pauses;
+	_Atomic uint32_t paused_turn; /* odd while it is being written */
+	struct wake_paused paused[WAKE_PAUSED];
+	int npaused;
 };
 
 struct wake {
@@ -167,6 +172,33 @@ uint32_t
 wake_pauses_count(const struct wake *w)
 {
 	return atomic_load(&w->shared->pauses);
+}
+
+/* A keeper that died while it wrote left an odd turn: the next one goes on from there. */
+void
+wake_paused_set(struct wake *w, const struct wake_paused *all, int n)
+{
+	struct shared *s = w->shared;
+
+	atomic_store(&s->paused_turn, atomic_load(&s->paused_turn) | 1);
+	s->npaused = n < WAKE_PAUSED ? n : WAKE_PAUSED;
+	memcpy(s->paused, all, sizeof(*all) * (size_t)s->npaused);
+	atomic_fetch_add(&s->paused_turn, 1);
+}
+
+int
+wake_paused(const struct wake *w, struct wake_paused all_r[WAKE_PAUSED])
+{
+	const struct shared *s = w->shared;
+	uint32_t turn = 1;
+	int n = 0;
+
+	for (int tries = 0; tries < READ_TRIES && ((turn & 1) != 0 || turn != atomic_load(&s->paused_turn)); tries++) {
+		turn = atomic_load(&s->paused_turn);
+		n = s->npaused;
+		memcpy(all_r, s->paused, sizeof(s->paused));
+	}
+	return n;
 }
 
 uint32_t

@@ -35,6 +35,14 @@ void wake_lane_lower(struct wake *w, int32_t lane);
 /* What may be started changed: every worker is rung, hungry or not, and looks again before it starts more. */
 void wake_pauses_changed(struct wake *w);
 uint32_t wake_pauses_count(const struct wake *w);
+/* What is paused, as the keeper of this node saw it last: for those who must not ask the database.  One writer. */
+#define WAKE_PAUSED 64
+struct wake_paused {
+	int what; /* of the store */
+	char name[65];
+};
+void wake_paused_set(struct wake *w, const struct wake_paused *all, int n); /* the first WAKE_PAUSED */
+int wake_paused(const struct wake *w, struct wake_paused all_r[WAKE_PAUSED]);
 uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
 uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
 

@@ -84,6 +84,7 @@ VERB(store_purge_keys, "purge")
 VERB(store_depth, "depth")
 VERB(store_purge_names, "names")
 VERB(store_expire, "expire")
+VERB(store_watch_pauses, "pauses")
 VERB(store_lapse, "lapse")
 VERB(store_purge_progress, "progress")
 

@@ -164,7 +164,10 @@ subtest 'a flood of waiters' => sub {
 	my $get = "GET /v1/tasks/$task->{id} HTTP/1.1\r\nHost: a\r\nPrefer: wait=60\r\n\r\n";
 	$_->write($get x 16) for @c;
 	my $waiting = sub { return $t->metric('taskq_http_requests_waiting') };
-	wait_for(sub { $waiting->() >= 1000 }, 20, 'a thousand to wait');
+	# Where the database is slow some are told so instead, and others must take their places.
+	my $next = 0;
+	my $top_up = sub { my $n = $waiting->(); return 1 if $n >= 1000; $c[$next++ % @c]->write($get) for 1 .. 20; return 0 };
+	wait_for($top_up, 50, 'a thousand to wait');
 	is($waiting->(), 1000, 'not one more');
 	is(submit('beside-waiters', { task_type => 'mail' }, Prefer => 'wait=60')->status, 202, 'who comes now is answered at once');
 	reset_hard($_) for @c;

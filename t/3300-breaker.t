@@ -126,6 +126,7 @@ subtest 'it opens, and tasks wait' => sub {
 	my $r = $t->post('/v1/handlers/nobody/reset', undef);
 	is($r->status, 404, 'a handler that is not there');
 	is(Taskq::HTTP::decode($r->body)->{code}, 'unknown_handler', 'is said so');
+	is($t->post('/v1/handlers/shut/reset', { now => 1 })->json->{code}, 'unknown_field', 'nothing is to be said with it');
 };
 
 subtest 'probes' => sub {

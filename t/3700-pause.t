@@ -116,6 +116,7 @@ subtest 'what is refused' => sub {
 	ok(resume('queues/not.yet')->json->{changed}, 'or go');
 	for (
 		['not an object', '[]', 'invalid_field'],
+		['nothing at all', 'null', 'invalid_field'],
 		['a number', { why => 7 }, 'invalid_field'],
 		['a long story', { why => 'x' x 501 }, 'invalid_field'],
 		['a member', { because => 'x' }, 'unknown_field'],

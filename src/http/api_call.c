@@ -78,7 +78,7 @@ api_call_body(struct api_call *c, json_t **body_r)
 	*body_r = NULL;
 	if (body.len == 0)
 		return true;
-	*body_r = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	*body_r = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (*body_r == NULL)
 		return api_refuse(c, "invalid_json", "",
 		    arena_printf(http_arena(c->r), "at byte %d: %s", error.position, error.text));
@@ -87,6 +87,22 @@ api_call_body(struct api_call *c, json_t **body_r)
 	json_decref(*body_r);
 	*body_r = NULL;
 	return api_refuse(c, "invalid_field", "", "expected an object");
+}
+
+bool
+api_call_no_members(struct api_call *c)
+{
+	json_t *body;
+	const char *name;
+
+	if (!api_call_body(c, &body))
+		return false;
+	name = json_object_iter_key(json_object_iter(body));
+	if (name != NULL)
+		(void)api_refuse(
+		    c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name), "expected no members");
+	json_decref(body);
+	return name == NULL;
 }
 
 /* --- text ------------------------------------------------------------------------------------------------------------------ */

@@ -28,7 +28,6 @@ take_reset(struct api_call *c, const json_t *value, struct store_retry *how)
 	return true;
 }
 
-/* `how` null: no member is known. */
 static bool
 take_members(struct api_call *c, json_t *body, struct store_retry *how)
 {
@@ -39,15 +38,15 @@ take_members(struct api_call *c, json_t *body, struct store_retry *how)
 	{
 		struct span s = span_of(name);
 
-		if (how != NULL && span_is(s, "extra_attempts")) {
+		if (span_is(s, "extra_attempts")) {
 			if (!take_extra(c, value, how))
 				return false;
-		} else if (how != NULL && span_is(s, "reset_attempts")) {
+		} else if (span_is(s, "reset_attempts")) {
 			if (!take_reset(c, value, how))
 				return false;
 		} else {
 			return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
-			    how != NULL ? "expected only extra_attempts, reset_attempts" : "expected no members");
+			    "expected only extra_attempts, reset_attempts");
 		}
 	}
 	return true;
@@ -125,6 +124,6 @@ api_task_cancel(void *app, struct http_request *r)
 	struct api_call *c = api_call_new(app, r);
 
 	c->verb = "cancel";
-	if (api_call_id(c) && read_body(c, NULL))
+	if (api_call_id(c) && api_call_no_members(c))
 		store_cancel(c->api->store, &c->id, on_cancelled, c);
 }

@@ -123,6 +123,8 @@ api_handler_reset(void *app, struct http_request *r)
 	struct buf b = { 0 };
 	struct seen s;
 
+	if (!api_call_no_members(api_call_new(app, r)))
+		return;
 	if (h == NULL) {
 		api_refuse_handler(r, name, "GET /v1/handlers lists them");
 		return;

@@ -188,9 +188,10 @@ frames_read(struct pool_child *c)
 			frame_came(c, frame);
 			break;
 		case POOL_FRAME_GARBLED:
-			pool_hear_wrong(c,
-			    c->in.msgpack ? "expected msgpack that can be JSON" : "expected one JSON value a line",
-			    c->in.msgpack ? (struct span){ 0 } : frame);
+			if (c->in.msgpack)
+				pool_hear_wrong(c, "expected msgpack that can be JSON", (struct span){ 0 });
+			else
+				pool_hear_wrong(c, "expected one JSON value a line", frame);
 			break;
 		case POOL_FRAME_LONG:
 			frame_long(c);

@@ -47,7 +47,7 @@ chomp $base;
 sub id { return "taskq.at('$base'::uuid, $_[0])" }
 sub ids { return 'array[' . join(', ', map { id($_) } @_) . ']' }
 sub each_of { my ($n, $value) = @_; return 'array[' . join(', ', ($value) x $n) . ']' }
-my $empty = 'delete from taskq.' . join('; delete from taskq.', qw(done tried task ready lease waiting dead amend worker));
+my $empty = 'delete from taskq.' . join('; delete from taskq.', qw(done tried task ready lease waiting dead amend worker expiry));
 my $tasks = "insert into taskq.task select taskq.at('$base', n), 1, 1, 0, 5, now(), null, null, '{}' from generate_series(0, 5) n";
 my $workers = "insert into taskq.worker (inc, node, boot, seq) values (7, 'a', '$base', 1), (8, 'a', '$base', 1)";
 my $lease = "insert into taskq.lease values (@{[id(0)]}, 100, 1, @{[id(3)]}, 1, 0, 7, 0, 0, 0, 0, false)";
@@ -90,6 +90,13 @@ sub giveback {
 sub promote { return [[['promote', 7000]]] }
 sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1]]] }
 
+# These had to start a second ago.
+sub late { my ($setup, @n) = @_; return join '; ', $setup, map { "insert into taskq.expiry values (@{[id($_)]}, 1, now() - interval '1 s', 1)" } @n }
+sub expire { my ($rid) = @_; return [[['expire_ready', 200, $rid], ['expire_waiting', 200, $rid], ['expire_rest', 200, 1000]]] }
+my $delayed = join '; ', $empty, $tasks, $workers,
+    map({ "insert into taskq.ready (lane, prio, start, bucket, lo, hi, n) values (1, 0, @{[id($_->[0])]}, 1, @{[id($_->[0])]}, @{[id($_->[1])]}, 2)" } [0, 1], [3, 5]),
+    "insert into taskq.waiting values (@{[id(2)]}, 1, now() - interval '1 s', 1, 0, 0, 0, 0, 0, false, 1)";
+
 my $run = Taskq::Interleave->new($pg->conninfo(db => $db));
 
 sub clean {
@@ -102,6 +109,14 @@ sub clean {
 clean('two claims', $all_ready, claim(7, 200, 2), claim(8, 300, 3));
 clean('two claims of everything', $all_ready, claim(7, 200, 9), claim(8, 300, 9));
 clean('claim, cancel of a ready task', $all_ready, claim(8, 300, 2), cancel($_)) for 0, 1, 2, 5;
+clean('claim, expiry', late($all_ready, 1, 3, 4), claim(8, 300, 3), expire(9500));
+clean('claim of all, expiry of all', late($all_ready, 0 .. 5), claim(8, 300, 9), expire(9500));
+clean('cancel, expiry of it', late($all_ready, 3), cancel(3), expire(9500));
+clean('cancel, expiry beside it', late($all_ready, 2, 4), cancel(3), expire(9500));
+clean('two keepers, one expiry', late($all_ready, 0, 2, 5), expire(9500), expire(9600));
+clean('promotion, expiry of it', late($delayed, 2), promote(), expire(9500));
+clean('cancel of what waits, expiry of it', late($delayed, 2), cancel(2), expire(9500));
+clean('give-back, expiry of what comes back', late($leased, 1, 4), giveback(0), expire(9500));
 clean('claim, death of the claimer', $leased, claim(7, 200, 2), release());
 clean('finish, cancel of one of it', $leased, finish(0, 0, 1), cancel(1));
 clean('last finish, cancel of one of it', $leased, finish(1, 0, 1, 2, 3), cancel(2));
@@ -147,6 +162,8 @@ seen('a claim needs a living worker', { claim => ['where inc = \$1 and seq = \$2
 	my $violations = $run->mutated({ claim => ['and seq = \$2 - 1 ', 'and $2 > 0 '] }, sub { [$run->all(@twice, check => $count)] });
 	ok(@$violations, 'without it a violation shows: a claim steps the seq');
 }
+seen('expiry splits a range that it has locked', { expire_ready => ['y.run = 0\s+for update skip locked', 'y.run = 0'] },
+    late($all_ready, 1, 3, 4), claim(8, 300, 3), expire(9500));
 seen('reap after the lock', { worker_leases_lock => ['.*', "-- \$1 inc int4\nselect \$1"] }, $leased, finish(0, 0, 1), release());
 seen('reap subtracts the tried of this lease', { reap => ['and not exists \(select from taskq.tried.*?\)', ''] }, $moved, release(), promote());
 seen('reap subtracts what is done', { reap => ['where not exists \(select from taskq.done.*?\)\n\tand', 'where'] }, $leased, finish(0, 0, 1), release());

@@ -64,6 +64,8 @@ subtest 'where it waits' => sub {
 	is_expired($_, 'paused') for @paused;
 	is_expired($delayed, 'delayed');
 	is_expired($unique, 'unique');
+	my $waited = $t->get("/v1/tasks/$delayed->{id}", headers => { Prefer => 'wait=20' });
+	is($waited->json->{error_code}, 'EXPIRED', 'who waits for one is told');
 	is($t->task($kept)->{status}, 'pending', 'one that has time still waits');
 	is($t->post('/v1/queues/shut/resume', '')->status, 200, 'resumed');
 	is($t->wait_final($kept)->{status}, 'succeeded', 'and runs');

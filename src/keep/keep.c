@@ -55,7 +55,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_BOOT] = { "boot", store_release_boot, 0, -1, S_REAPED },
 	[DUTY_PROMOTE] = { "promote", store_promote, 0, 5 * CLOCK_SECOND, S_PROMOTED },
 	[DUTY_REAP] = { "reap", store_reap, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
-	[DUTY_LAPSE] = { "lapse", store_lapse, CLOCK_SECOND, CLOCK_SECOND, S_REAPED },
+	[DUTY_LAPSE] = { "lapse", store_lapse, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
 	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
 	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
@@ -161,7 +161,6 @@ released(struct keep *k)
 static void
 begin(struct keep *k, int kind)
 {
-
 	k->doing = kind;
 	if (kind == DUTY_PROMOTE) {
 		k->rung = false;

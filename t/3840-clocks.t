@@ -11,7 +11,7 @@ use Test::More;
 my $dir = temp_dir('c');
 chmod 0755, $dir;
 my $pg = Taskq->pg(fsync => 0);
-my $handlers = "work { poll = 100ms\n lease = 2s\n grace = 500ms }\nhandler noop { kind = builtin }\nhandler nap { kind = builtin builtin = sleep }\n" .
+my $handlers = "work { poll = 100ms\n lease = 2s\n grace = 2s }\nhandler noop { kind = builtin }\nhandler nap { kind = builtin builtin = sleep }\n" .
 	"handler fails { command = {\"/bin/false\"}\n retry_base = 1h\n retry_cap = 1h }\nhandler pull { kind = lease timeout = 1h }\n";
 
 # Seconds from now on, by the clock of the database.
@@ -28,6 +28,7 @@ SKIP: {
 			my $t = Taskq->start(migrate => $hours == 1, config => $handlers, env => { LD_PRELOAD => "$dir/wall.so", TASKQ_WALL => "$dir/wall" });
 			my ($ts) = ($t->log_lines)[0] =~ /ts=(\S+)/;
 			is_about(ahead($ts), $hours * 3600, 'its log shows its own clock');
+			my $nap = $t->submit('nap', { seconds => 5 });
 			my $task = $t->submit('noop', {}, key => "replay$hours");
 			is_about(ahead($task->{created_at}), 0, 'a task is dated by the database');
 			is($t->wait_final($task)->{status}, 'succeeded', 'it runs');
@@ -39,11 +40,11 @@ SKIP: {
 			is($t->wait_final($t->submit('noop', {}, run_at => db_time(1)))->{status}, 'succeeded', 'what is for soon runs');
 			is($t->task($later)->{status}, 'pending', 'and what is for later waits');
 			is($t->wait_final($t->submit('noop', {}, expires_in => 600))->{status}, 'succeeded', 'what need not start yet has not expired');
-			my $nap = $t->wait_final($t->submit('nap', { seconds => 4 }));
+			$nap = $t->wait_final($nap);
 			is("$nap->{status} $nap->{attempts}", 'succeeded 1', 'a lease is renewed');
 			my $failed = $t->submit('fails', {});
 			wait_for(sub { $t->task($failed)->{attempts} == 1 }, 30, 'a failure');
-			my $in = $pg->psql("select extract(epoch from due - now()) from taskq.waiting where id = '$failed->{id}'");
+			my $in = $pg->psql("select extract(epoch from due_at - now()) from taskq.waiting where id = '$failed->{id}'");
 			ok($in > 1800 && $in < 2 * 3600, 'a retry is in an hour') or diag($in);
 			$t->submit('pull', {}, queue => "pull$hours");
 			my ($lease) = @{ $t->post("/v1/queues/pull$hours/lease", { wait => 20, lease_seconds => 600 })->json->{leases} };

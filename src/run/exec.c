@@ -1,19 +1,16 @@
 /* exec.c - the kinds of work, and the ends they share.
  *
- * To add a kind: src/README.
+ * To add a kind: src/README.  Next: exec_report.c, exec_text.c.
  */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 
 #include "run/exec.h"
 
-#define RETRY_AFTER_MAX (86400 * 7.0) /* seconds; a handler cannot park a task for longer */
-#define SNOOZE_MAX (86400 * 365.0)    /* seconds */
+#define SNOOZE_MAX (86400 * 365.0) /* seconds */
 
 /* No worker runs these: clients lease them.  One that was claimed before the configuration said so waits for its worker's end. */
 static bool
@@ -144,14 +141,15 @@ exec_succeed(struct exec_run *x, struct span result)
 }
 
 /* Codes are upper case words: what else a handler writes is bent into that shape. */
-static void
-code_copy(char *to, size_t size, const char *from)
+void
+exec_code(struct exec_run *x, struct span code)
 {
+	struct task_failure *f = x->end.failure;
 	size_t i;
 
-	for (i = 0; i < size - 1 && from[i] != '\0'; i++)
-		to[i] = isalnum((unsigned char)from[i]) ? (char)toupper((unsigned char)from[i]) : '_';
-	to[i] = '\0';
+	for (i = 0; i < sizeof(f->code) - 1 && i < code.len; i++)
+		f->code[i] = isalnum((unsigned char)code.ptr[i]) ? (char)toupper((unsigned char)code.ptr[i]) : '_';
+	f->code[i] = '\0';
 }
 
 struct task_failure *
@@ -160,11 +158,11 @@ exec_fail(struct exec_run *x, enum task_class class, const char *code, struct sp
 	struct task_failure *f = arena_alloc(x->arena, sizeof(*f));
 
 	f->class = class;
-	code_copy(f->code, sizeof(f->code), code);
 	(void)exec_text_clean(f->message, sizeof(f->message), message);
 	f->exit = -1;
 	x->end.ending = EXEC_FAILURE;
 	x->end.failure = f;
+	exec_code(x, span_of(code));
 	x->end.said = (struct task_said){ 0 };
 	return f;
 }
@@ -183,60 +181,5 @@ exec_snooze(struct exec_run *x, double seconds)
 		return false;
 	(void)exec_fail(x, TASK_TRANSIENT, "SNOOZED", SPAN("the handler put it off"));
 	x->end.snooze = (int64_t)((seconds < SNOOZE_MAX ? seconds : SNOOZE_MAX) * CLOCK_SECOND);
-	return true;
-}
-
-bool
-exec_snooze_said(struct exec_run *x, struct span json)
-{
-	json_t *o = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
-	const json_t *seconds = json_object_get(o, "snooze");
-	bool good = json_is_number(seconds) && exec_snooze(x, json_number_value(seconds));
-
-	json_decref(o);
-	return good;
-}
-
-static void
-report_class(struct exec_run *x, struct span word)
-{
-	size_t size = word.len * 3 + 1; /* a bad byte becomes three */
-	char *text = arena_alloc(x->arena, size);
-
-	x->end.said.class = (struct span){ text, exec_text_clean(text, size, word) };
-}
-
-static void
-report_retry_after(struct exec_run *x, double seconds)
-{
-	if (!isfinite(seconds) || seconds < 0)
-		return;
-	x->end.retry_after = (int64_t)((seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * CLOCK_SECOND);
-}
-
-bool
-exec_report(struct exec_run *x, struct span json)
-{
-	struct task_failure *f = x->end.failure;
-	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-	json_t *o = json_loadb(json.ptr, json.len, flags, NULL), *v;
-
-	ASSERT(f != NULL);
-	if (!json_is_object(o)) {
-		json_decref(o);
-		return false;
-	}
-	if (json_is_string(v = json_object_get(o, "error_class")))
-		report_class(x, (struct span){ json_string_value(v), json_string_length(v) });
-	if (json_is_string(v = json_object_get(o, "error_code")) && json_string_length(v) > 0) {
-		code_copy(f->code, sizeof(f->code), json_string_value(v));
-		x->end.said.code = true;
-	}
-	if (json_is_string(v = json_object_get(o, "message")))
-		(void)exec_text_clean(
-		    f->message, sizeof(f->message), (struct span){ json_string_value(v), json_string_length(v) });
-	if (json_is_number(v = json_object_get(o, "retry_after")))
-		report_retry_after(x, json_number_value(v));
-	json_decref(o);
 	return true;
 }

@@ -132,10 +132,14 @@ struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const 
 void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
 /* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
 bool exec_snooze(struct exec_run *x, double seconds);
-/* The same when `json` is an object that says so: {"snooze": seconds}. */
+void exec_code(struct exec_run *x, struct span code); /* of the failure that is there */
+
+/* --- exec_report.c ---------------------------------------------------------------------------------------------------------- */
+
+/* exec_snooze() when `json` is an object that says so: {"snooze": seconds}. */
 bool exec_snooze_said(struct exec_run *x, struct span json);
 /* Takes into x->end what the handler said of its failure: an object with error_class, error_code, message, retry_after.  Its class is
- * judged later.  False when `json` is not an object. */
+ * judged later.  False, and nothing is changed, when `json` is not a valid object. */
 bool exec_report(struct exec_run *x, struct span json);
 
 /* --- exec_text.c ------------------------------------------------------------------------------------------------------------ */
@@ -145,6 +149,8 @@ bool exec_report(struct exec_run *x, struct span json);
 size_t exec_text_clean(char *to, size_t size, struct span from);
 struct span exec_text_last_line(struct span text); /* the last that is not blank, trimmed; empty when there is none */
 struct span exec_text_trim(struct span text);      /* white space of JSON at both ends */
+double exec_text_number(
+    struct span json); /* of a valid value; NaN when it is no number, infinite when none is so great */
 /* Takes at most `most` bytes (at least 4) from the front, up to the end of a line where there is one, else of a character. */
 struct span exec_text_take(struct span *text, size_t most);
 

@@ -7,14 +7,13 @@
  *                      work.output_max NON_RETRYABLE, OUTPUT_TOO_LARGE: as with exec
  *   another status     task_class_of_status(); a body that is an object with error_class, error_code, message or retry_after
  *                      speaks for itself; Retry-After says when to come again
- *   2xx or 503 with Taskq-Snooze: seconds    the task is put off
+ *   2xx or 503 with Taskq-Snooze: seconds    the task is put off; 2xx with one that cannot be read is TRANSIENT, BAD_OUTPUT
  *   no answer          TRANSIENT, with the code of the call: what the service did is not known, or can be otherwise next time
  *
  * A stop closes the connection; what the service does then is its own affair.
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -56,19 +55,24 @@ request_over(struct request *q)
 
 /* --- the answer ------------------------------------------------------------------------------------------------------------------ */
 
+/* True: it asks to be put off, and that is the end. */
 static bool
 answer_snooze(struct exec_run *x, const struct call_answer *a)
 {
 	struct span value = call_header(a->head, "taskq-snooze");
-	char text[32], *end;
-	double seconds;
+	char message[EXCERPT];
 
-	if (value.len == 0 || value.len >= sizeof(text) || (a->status / 100 != 2 && a->status != 503))
+	if (value.len == 0 || (a->status / 100 != 2 && a->status != 503))
 		return false;
-	memcpy(text, value.ptr, value.len);
-	text[value.len] = '\0';
-	seconds = strtod(text, &end);
-	return *end == '\0' && exec_snooze(x, seconds);
+	if (task_json_valid(value) && exec_snooze(x, exec_text_number(value)))
+		return true;
+	if (a->status == 503)
+		return false; /* not done in any case */
+	snprintf(message, sizeof(message),
+	    "answered %d with a Taskq-Snooze that is not a number of seconds from 0 on: \"%.*s\"", a->status,
+	    (int)(value.len < 60 ? value.len : 60), value.ptr);
+	(void)exec_fail(x, TASK_TRANSIENT, "BAD_OUTPUT", span_of(message));
+	return true;
 }
 
 static void

@@ -1,5 +1,9 @@
 /* exec_text.c - what handlers write, made fit to keep: valid UTF-8, bounded, one line where one is wanted. */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/buf.h"
 
 #include "run/exec.h"
 
@@ -108,4 +112,18 @@ exec_text_take(struct span *text, size_t most)
 	taken = (struct span){ text->ptr, at };
 	*text = (struct span){ text->ptr + at, text->len - at };
 	return exec_text_trim(taken);
+}
+
+double
+exec_text_number(struct span json)
+{
+	struct buf text = { 0 };
+	double n;
+
+	if (json.len == 0 || (json.ptr[0] != '-' && (json.ptr[0] < '0' || json.ptr[0] > '9')))
+		return (double)NAN;
+	buf_putspan(&text, json);
+	n = strtod(buf_cstr(&text), NULL);
+	buf_free(&text);
+	return n;
 }

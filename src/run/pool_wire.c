@@ -1,11 +1,11 @@
 /* pool_wire.c - frames of a child, and what they say; see pool_wire.h. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "task/task_json.h"
 #include "task/task_msgpack.h"
 
+#include "run/exec.h"
 #include "run/pool_wire.h"
 
 #define IDLE_CAP (256 * 1024) /* memory that an idle child may keep */
@@ -149,20 +149,6 @@ is_string(struct span json)
 	return json.len >= 2 && json.ptr[0] == '"';
 }
 
-/* NaN when it is no number. */
-static double
-number_of(struct span json)
-{
-	char text[64];
-
-	if (json.len == 0 || json.len >= sizeof(text) ||
-	    !(json.ptr[0] == '-' || (json.ptr[0] >= '0' && json.ptr[0] <= '9')))
-		return (double)NAN;
-	memcpy(text, json.ptr, json.len);
-	text[json.len] = '\0';
-	return strtod(text, NULL);
-}
-
 static void
 note_read(struct span value, struct buf *room, struct pool_answer *a)
 {
@@ -187,7 +173,7 @@ member_read(struct span name, struct span value, struct buf *room, struct pool_a
 	else if (bit == RESULT && !span_is(value, "null"))
 		a->result = value;
 	else if (bit == SNOOZE || bit == PROGRESS)
-		a->number = number_of(value);
+		a->number = exec_text_number(value);
 	else if (bit == NOTE)
 		note_read(value, room, a);
 	return bit;

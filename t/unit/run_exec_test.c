@@ -175,6 +175,21 @@ test_builtin(void)
 	(void)begin(&fail, "{\"error_code\": \"odd one\"}");
 	ok(run.end.unknown_code, "a code that nobody knows, and no class");
 	is_str(failure()->code, "ODD_ONE", "it stays the code");
+	(void)begin(&fail, "{\"error_class\": \"NON_RETRYABLE\", \"error_code\": \"\\ud800x\", \"message\": "
+			   "\"half \\udfff\", \"retry_after\": 1e999}");
+	is_failure(TASK_NON_RETRYABLE, "___X", "half \xEF\xBF\xBD", "what cannot be read does not hide the class");
+	is_int(run.end.retry_after, -1, "and is not heard");
+	(void)begin(&fail,
+	    "{\"error_class\": \"AUTH\\u0000\", \"error_code\": \"\\u0000\", \"message\": \"a\\u0000b\\u001b[1m\"}");
+	ok(run.end.unknown_class, "a class is the whole word");
+	is_str(failure()->code, "_", "a code is never empty");
+	ok(strstr(failure()->message, "a\xEF\xBF\xBD"
+				      "b\xEF\xBF\xBD[1m") != NULL,
+	    "a message has no control characters");
+	(void)begin(&fail, "{\"error\\u005fclass\": \"AUTH\", \"error_code\": \"\"}");
+	is_failure(TASK_AUTH, "HANDLER_FAILED", "failed as asked", "a name that is written otherwise");
+	(void)begin(&fail, "{\"error_class\": [\"AUTH\"], \"x\": {\"error_class\": \"AUTH\"}, \"retry_after\": \"1\"}");
+	is_failure(TASK_TRANSIENT, "HANDLER_FAILED", "failed as asked", "only strings, and of the object itself");
 	(void)begin(&fail, "{\"retry_after\": 1e300}");
 	is_int(run.end.retry_after, 7 * 86400 * CLOCK_SECOND, "retry_after is bounded");
 	is_int(run.end.snooze, -1, "nobody put it off");

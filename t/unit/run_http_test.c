@@ -86,6 +86,17 @@ test_ends(void)
 	is_int(run.end.snooze, 1500 * CLOCK_MS, "put off by 503");
 	run_whole("HTTP/1.1 500 No\r\nTaskq-Snooze: 60\r\nContent-Length: 0\r\n\r\n");
 	is_int(run.end.snooze, -1, "not by 500");
+	for (const char *const *bad =
+		 (const char *const[]){ "soon", "-1", "0x10", "nan", "inf", "1e999", "5s", "\"5\"", NULL };
+	     *bad != NULL; bad++) {
+		char answer[128];
+
+		snprintf(
+		    answer, sizeof(answer), "HTTP/1.1 200 OK\r\nTaskq-Snooze: %s\r\nContent-Length: 0\r\n\r\n", *bad);
+		run_whole(answer);
+		is_int(run.end.snooze, -1, "not by %s", *bad);
+		is_str(run.end.failure->code, "BAD_OUTPUT", "%s is no success either", *bad);
+	}
 	run_whole("HTTP/1.1 503 No\r\nTaskq-Snooze: soon\r\nContent-Length: 0\r\n\r\n");
 	is_str(code(), "HTTP_503", "nor by a word");
 }

@@ -19,6 +19,13 @@ task_lease_format(const struct id *task, int64_t lease_id, char text[TASK_LEASE_
 	*text = '\0';
 }
 
+/* Of one lease there is one text: capitals are no digits of it. */
+static int
+digit(char c)
+{
+	return c >= 'A' && c <= 'F' ? -1 : base_hex(c);
+}
+
 bool
 task_lease_parse(struct span text, struct id *task_r, int64_t *lease_id_r)
 {
@@ -28,7 +35,7 @@ task_lease_parse(struct span text, struct id *task_r, int64_t *lease_id_r)
 	if (text.len != TASK_LEASE_TEXT - 1)
 		return false;
 	for (int i = 0; i < LEASE_BYTES; i++) {
-		int high = base_hex(text.ptr[2 * i]), low = base_hex(text.ptr[2 * i + 1]);
+		int high = digit(text.ptr[2 * i]), low = digit(text.ptr[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;

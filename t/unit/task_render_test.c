@@ -140,8 +140,10 @@ test_lease(void)
 	task_lease_format(&row.id, -2, text);
 	is_str(text, "018bcfe5687b73ffbfffffff00000001fffffffffffffffe", "a lease as text");
 	ok(task_lease_parse(span_of(text), &task, &lease_id) && id_eq(&task, &row.id) && lease_id == -2, "and back");
-	text[47] = 'g';
-	ok(!task_lease_parse(span_of(text), &task, &lease_id), "not hexadecimal");
+	for (const char *bad = "gE/:@G \xff"; *bad != '\0'; bad++) {
+		text[47] = *bad;
+		ok(!task_lease_parse(span_of(text), &task, &lease_id), "no digit of it: \\x%02x", (unsigned char)*bad);
+	}
 	ok(!task_lease_parse(SPAN("018bcfe5687b73ffbfffffff00000001ffffffffffffff"), &task, &lease_id), "too short");
 }
 

@@ -6,8 +6,9 @@
 -- $3 ttl int8[]          of each: microseconds
 -- $4 lease_id int8
 -- $5 k int4
+-- $6 bytes int8          of payloads, or of one: what is leased beyond them comes without its payload, to be given back
 -- result: id uuid, lane int4, kind text, grp text, prio int2, run int2, attempts int2, crashes int2, lost int2, since timestamptz, at timestamptz, until timestamptz,
---         max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea, error_class int2, error_code text
+--         max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea, error_class int2, error_code text, fits bool
 -- tables: queue, kind, lane, pause, ready, lease, task, amend, tried
 with recursive q as materialized (
 	select q.id, q.name from taskq.queue q
@@ -84,12 +85,17 @@ i as (
 	select x.id, $4, x.bucket, x.id, x.lane, x.prio, 0, x.run, x.attempts, x.crashes, x.lost, x.amended, x.until
 	from x where x.id is not null
 )
-select x.id, x.lane, x.kind, x.grp, x.prio, x.run, x.attempts, x.crashes, x.lost, x.since, now(), x.until, coalesce(a.max_attempts, x.max_attempts),
-	x.created_at, x.run_at, x.options, coalesce(a.payload, x.payload), e.class, e.code
-from x
-left join lateral (
-	select a.max_attempts, a.payload from taskq.amend a where a.id = case when x.amended then x.id end limit 1
-) a on true
-left join lateral (
-	select r.class, r.code from taskq.tried r where r.id = case when x.run > 0 then x.id end order by r.at desc limit 1
-) e on true
+select y.id, y.lane, y.kind, y.grp, y.prio, y.run, y.attempts, y.crashes, y.lost, y.since, now(), y.until, y.most, y.created_at, y.run_at, y.options,
+	case when y.total <= $6 or y.total = y.size then y.body end, y.class, y.code, y.total <= $6 or y.total = y.size
+from (
+	select x.*, coalesce(a.max_attempts, x.max_attempts) most, b.body, e.class, e.code, octet_length(b.body) size,
+		sum(octet_length(b.body)) over (rows unbounded preceding) total
+	from x
+	left join lateral (
+		select a.max_attempts, a.payload from taskq.amend a where a.id = case when x.amended then x.id end limit 1
+	) a on true
+	cross join lateral (select coalesce(a.payload, x.payload, ''::bytea) body) b
+	left join lateral (
+		select r.class, r.code from taskq.tried r where r.id = case when x.run > 0 then x.id end order by r.at desc limit 1
+	) e on true
+) y

@@ -29,7 +29,7 @@ struct api {
 	struct wake *wake;
 	struct api_waits *waits;
 	struct api_pulls *pulls;
-	int index;         /* of the acceptor, for its bell */
+	int index; /* of the acceptor, for its bell */
 };
 
 /* A request on its way through the store; in the request's arena, so gone with the answer. */
@@ -113,6 +113,8 @@ struct api_pull {
 	int nleases;
 	struct store_saying *refused; /* they are not given out */
 	int nrefused;
+	struct store_saying *returned; /* nor are these: they are ready again */
+	int nreturned;
 };
 
 void api_pull_claim(struct api_pull *p);
@@ -133,7 +135,7 @@ void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 42
 
 /* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
 
-void api_put_label(struct buf *b, const char *value); /* of a metric, escaped; api_metrics.c */
+void api_put_label(struct buf *b, const char *value);          /* of a metric, escaped; api_metrics.c */
 void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */

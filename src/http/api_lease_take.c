@@ -4,6 +4,8 @@
  * something.  A client that has gone is not given anything: it is looked for before the claim, and after it, when what was claimed goes back
  * at once.  A task that has expired, or does not fit the schema of its handler, is not given out but buried, as a worker would.
  *
+ * What one answer holds is bounded: of PAYLOADS_MAX bytes of payloads, or one task, the rest goes back at once.
+ *
  * Next: api_lease_wait.c, store/store_pull.c.
  */
 #include <stdio.h>
@@ -15,6 +17,8 @@
 #include "task/task_schema.h"
 
 #include "http/api_int.h"
+
+#define PAYLOADS_MAX INT64_C(8388608) /* http/taskq-api.7 says so */
 
 /* --- the answer ------------------------------------------------------------------------------------------------------------ */
 
@@ -109,26 +113,33 @@ on_buried(void *arg, enum store_status status, const struct store_reply *replies
 		api_pull_claim(p);
 }
 
-/* The client has gone: its tasks are ready again.  Should that fail they are when their leases end. */
+/* Those that are not given out first, then the answer. */
+static void
+give_out(struct api_pull *p)
+{
+	if (p->nrefused > 0)
+		store_say(p->api->store, STORE_WORD_REFUSE, p->refused, p->nrefused, on_buried, p);
+	else
+		api_pull_end(p, STORE_OK);
+}
+
+/* Should it fail they are ready again when their leases end. */
 static void
 on_returned(void *arg, enum store_status status UNUSED, const struct store_reply *replies UNUSED, int n UNUSED)
 {
 	struct api_pull *p = arg;
 
 	MAGIC_CHECK(p, API_PULL_MAGIC);
-	buf_reset(&p->leases);
-	api_pull_end(p, STORE_OK);
+	p->nreturned = 0;
+	give_out(p);
 }
 
 static void
-give_back(struct api_pull *p, const struct store_pulled *got)
+put_returned(struct api_pull *p, const struct store_claimed *tasks, int n)
 {
-	struct store_saying *s = arena_alloc(http_arena(p->r), sizeof(*s) * (size_t)got->ntasks);
-	int i;
-
-	for (i = 0; i < got->ntasks; i++)
-		s[i] = (struct store_saying){ .id = got->tasks[i].row.id, .lease_id = got->tasks[i].lease.lease_id };
-	store_say(p->api->store, STORE_WORD_RETURN, s, got->ntasks, on_returned, p);
+	for (int i = 0; i < n; i++)
+		p->returned[p->nreturned++] =
+		    (struct store_saying){ .id = tasks[i].row.id, .lease_id = tasks[i].lease.lease_id };
 }
 
 /* --- the claim ------------------------------------------------------------------------------------------------------------- */
@@ -148,10 +159,22 @@ hand_out(struct api_pull *p, const struct store_pulled *got)
 			refuse(p, &got->tasks[i], f);
 	}
 	log_debug("leased to a client", log_span("worker", p->worker), log_int("tasks", p->nleases));
-	if (p->nrefused > 0)
-		store_say(p->api->store, STORE_WORD_REFUSE, p->refused, p->nrefused, on_buried, p);
+}
+
+/* Of a client that has gone all go back. */
+static void
+take_pulled(struct api_pull *p, const struct store_pulled *got)
+{
+	p->returned = arena_alloc(http_arena(p->r), sizeof(*p->returned) * (size_t)(got->ntasks + got->nover));
+	if (http_client_left(p->r))
+		put_returned(p, got->tasks, got->ntasks);
 	else
-		api_pull_end(p, STORE_OK);
+		hand_out(p, got);
+	put_returned(p, got->over, got->nover);
+	if (p->nreturned > 0)
+		store_say(p->api->store, STORE_WORD_RETURN, p->returned, p->nreturned, on_returned, p);
+	else
+		give_out(p);
 }
 
 static void
@@ -160,17 +183,14 @@ on_pulled(void *arg, const struct store_pulled *got)
 	struct api_pull *p = arg;
 
 	MAGIC_CHECK(p, API_PULL_MAGIC);
-	if (got->status != STORE_OK) {
+	if (got->status != STORE_OK)
 		api_pull_end(p, got->status);
-	} else if (got->ntasks > 0 && http_client_left(p->r)) {
-		give_back(p, got);
-	} else if (got->ntasks > 0) {
-		hand_out(p, got);
-	} else if (got->more) {
+	else if (got->ntasks > 0)
+		take_pulled(p, got);
+	else if (got->more)
 		api_pull_claim(p);
-	} else {
+	else
 		api_pull_wait(p);
-	}
 }
 
 void
@@ -228,6 +248,12 @@ check_queue(struct api_pull *p)
 	const struct conf_queue *q = conf_queue_find(p->api->conf, p->in.queue);
 	struct http_problem wrong = { .status = 409, .code = "queue_limited" };
 
+	if (p->in.queue.len > TASK_QUEUE_MAX) {
+		wrong = (struct http_problem){ .status = 400, .code = "invalid_parameter" };
+		wrong.detail = "expected a queue of 1 to 64 bytes in the path";
+		http_reply_problem(p->r, &wrong);
+		return false;
+	}
 	if (q == NULL || (q->concurrency == 0 && q->group_concurrency == 0 && conf_rate_interval(q->rate) == 0 &&
 			     conf_rate_interval(q->group_rate) == 0))
 		return true;
@@ -252,6 +278,7 @@ take_ask(struct api_pull *p, const struct task_lease_ask *ask)
 	p->in.queue = arena_span(a, http_param(p->r, "queue"));
 	p->in.max = ask->max;
 	p->in.ttl = ask->ttl;
+	p->in.bytes = PAYLOADS_MAX;
 	p->worker = arena_span(a, ask->worker);
 	p->until = clock_now() + (ask->wait < most ? ask->wait : most);
 	http_body_drop(p->r);

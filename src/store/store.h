@@ -366,7 +366,8 @@ struct store_pull {
 	const struct span *types; /* none: all that clients may lease */
 	int ntypes;
 	int max;
-	int64_t ttl; /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
+	int64_t ttl;   /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
+	int64_t bytes; /* of payloads that are wanted at once, or of one; 0: any */
 };
 struct store_pulled_time {
 	int64_t at, until; /* begin and end; database clock */
@@ -376,6 +377,8 @@ struct store_pulled {
 	const struct store_claimed *tasks;
 	const struct store_pulled_time *times; /* of each lease */
 	int ntasks;
+	const struct store_claimed *over; /* leased beyond `bytes`, without their payloads: to be given back */
+	int nover;
 	bool more; /* it was stopped by ids that are nobody's: there may be more */
 };
 typedef void store_pull_fn(void *arg, const struct store_pulled *p);

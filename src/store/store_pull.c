@@ -127,17 +127,24 @@ take_pulled(const struct pulling *p, const struct request *r, struct store_pulle
 	struct store_claimed *tasks = mem_zalloc(sizeof(*tasks) * (size_t)(n + 1));
 	struct store_pulled_time *times = mem_zalloc(sizeof(*times) * (size_t)(n + 1));
 
+	a->over = tasks + n; /* from the end on */
 	for (row = 0; row < n; row++) {
+		bool fits = col_bool(res, row, SQL_PULL_CLAIM_FITS);
+		struct store_claimed *c = fits ? &tasks[a->ntasks] : &tasks[n - 1 - a->nover];
+
 		if (col_null(res, row, SQL_PULL_CLAIM_ID)) {
 			a->more = true;
 			continue;
 		}
-		tasks[a->ntasks].lease.lease_id = p->lease_id;
-		tasks[a->ntasks].row.queue = p->queue;
-		pulled_row(res, row, &tasks[a->ntasks]);
+		c->lease.lease_id = p->lease_id;
+		c->row.queue = p->queue;
+		pulled_row(res, row, c);
 		times[a->ntasks].at = col_time(res, row, SQL_PULL_CLAIM_AT);
-		times[a->ntasks++].until = col_time(res, row, SQL_PULL_CLAIM_UNTIL);
+		times[a->ntasks].until = col_time(res, row, SQL_PULL_CLAIM_UNTIL);
+		a->ntasks += fits;
+		a->nover += !fits;
 	}
+	a->over -= a->nover;
 	a->tasks = tasks;
 	a->times = times;
 	a->more = a->more && a->ntasks == 0;
@@ -178,6 +185,7 @@ store_pull(struct store *s, const struct store_pull *in, store_pull_fn *fn, void
 	bind_ttls(t, s->o.conf, in);
 	stmt_int8(t, p->lease_id);
 	stmt_int4(t, in->max);
+	stmt_int8(t, in->bytes > 0 ? in->bytes : INT64_MAX);
 	request_send(store_any_pool(s), r);
 }
 

@@ -60,5 +60,11 @@ is(stored($task), '{"a":1}', 'its bytes stay where they are');
 is_deeply(pull('other', { b => 1 })->{result}, { b => 1 }, 'the result of a client');
 is(pull('silent', { b => 1 })->{result}, undef, 'is not stored either');
 is(pull('small', { b => 'x' x 30 })->{error_code}, 'OUTPUT_TOO_LARGE', 'nor longer than the queue takes');
+$t->submit('pull', {}, queue => 'small');
+my $lease = $t->post('/v1/queues/small/lease', { wait => 20 })->json->{leases}[0]{lease};
+for my $time (qw(first second)) {
+	my $r = $t->post("/v1/leases/$lease/complete", { result => 'x' x 30 });
+	is($r->json->{status}, 'dead_letter', "which the client is told, the $time time");
+}
 is($t->stop, 0, 'drained');
 done_testing;

@@ -79,10 +79,10 @@ static const char *const verdicts[] = {
 static enum task_state
 state_of(const struct saying *s, const struct store_reply *reply)
 {
+	if (s->verb != TASK_LEASE_RELEASE && reply->kind == STORE_BURY)
+		return TASK_DEAD; /* also a result that its queue does not take */
 	if (s->verb == TASK_LEASE_COMPLETE)
 		return TASK_SUCCEEDED;
-	if (s->verb == TASK_LEASE_FAIL && reply->kind == STORE_BURY)
-		return TASK_DEAD;
 	if (s->verb == TASK_LEASE_FAIL && reply->kind == STORE_DISCARD)
 		return TASK_FAILED;
 	return TASK_READY;

@@ -123,6 +123,8 @@ heard_before(const struct hold *h, const PGresult *res, int row)
 {
 	int why = (int)col_int(res, row, SQL_PULL_LOOK_TRIED);
 
+	if (h->word == STORE_WORD_COMPLETE && why == TRIED_DEAD) /* its queue did not take the result */
+		return span_is(col_span(res, row, SQL_PULL_LOOK_CODE), "OUTPUT_TOO_LARGE");
 	if (h->word == STORE_WORD_COMPLETE)
 		return col_int(res, row, SQL_PULL_LOOK_DONE) == TASK_DONE_SUCCEEDED &&
 		       col_bool(res, row, SQL_PULL_LOOK_MINE);
@@ -135,9 +137,11 @@ heard_before(const struct hold *h, const PGresult *res, int row)
 static enum store_outcome_kind
 kind_before(const struct hold *h, int why)
 {
+	if (why == TRIED_DEAD)
+		return STORE_BURY;
 	if (h->word != STORE_WORD_FAIL)
 		return STORE_SUCCEEDED;
-	return why == TRIED_DEAD ? STORE_BURY : why == TRIED_FAILED ? STORE_DISCARD : STORE_RETRY;
+	return why == TRIED_FAILED ? STORE_DISCARD : STORE_RETRY;
 }
 
 /* What is said of one lease, as far as a look tells; true: there is something to do about it. */

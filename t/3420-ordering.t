@@ -77,6 +77,15 @@ my $next = submit('f', 2);
 is($t->wait_final($dead)->{status}, 'dead_letter', 'a dead letter');
 is($t->wait_final($next)->{status}, 'succeeded', 'holds nobody up');
 is(story('f'), '+1 !1 +2 -2', 'in their order');
+
+# Retried by hand it is the oldest of its key again.
+write_file("$dir/shut.f", '');
+my @later = map { submit('f', $_) } 3, 4;
+wait_for(sub { story('f') =~ /\+3$/ }, 30, 'one to run');
+is($t->post("/v1/tasks/$dead->{id}/retry", '')->status, 200, 'the dead letter is retried by hand');
+unlink "$dir/shut.f";
+is($t->wait_final($_)->{status}, 'succeeded', "f: $_->{payload}{n}") for $dead, @later;
+is(story('f'), '+1 !1 +2 -2 +3 -3 +1 -1 +4 -4', 'it runs before those that wait');
 my $bulk = join '', map { qq({"task_type":"step","ordering_key":"g","idempotency_key":"g$_","payload":{"key":"g","n":$_}}\n) } 1 .. 60;
 is($t->post('/v1/tasks/batch', $bulk, headers => { 'Content-Type' => 'application/x-ndjson' })->{status}, 200, 'a bulk');
 wait_for(sub { story('g') =~ /-60$/ }, 60, 'the bulk to run');

@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(temp_dir write_file wait_for);
+use Taskq::Machine qw(read_file temp_dir write_file wait_for);
 use Test::More;
 
 my $dir = temp_dir('p');
@@ -29,6 +29,7 @@ chmod 0755, "$dir/child";
 my $t = Taskq->start(config => <<"CONF");
 handler say { kind = pool command = {"$dir/child"} children = 3 }
 handler echo { kind = builtin builtin = echo }
+handler once { command = { "/bin/sh", "-c", "cat >$dir/envelope; mv $dir/envelope $dir/told; while [ ! -e $dir/enough ]; do sleep 0.02; done" } }
 work { poll = 100ms }
 CONF
 my $gates = 0;
@@ -58,8 +59,19 @@ my $lease = $t->wait_final($task)->{result};
 ok(!exists $t->task($task)->{progress}, 'a task that is over shows none');
 is($t->wait_final($other)->{status}, 'succeeded', 'the other one too');
 
+# A command tells it by the lease of its envelope.
+chmod 0777, $dir;
+my $once = $t->submit('once', {});
+wait_for(sub { -e "$dir/told" }, 20, 'a command to have its envelope');
+my ($token) = read_file("$dir/told") =~ /"lease":"(\w+)"/;
+is($t->post("/v1/leases/$token/heartbeat", { progress => 61, note => 'by hand' })->status, 200, 'a command may say how far it is');
+is_deeply([@{ progress($once) }{qw(percent note)}], [61, 'by hand'], 'which is shown');
+write_file("$dir/enough", '');
+is($t->wait_final($once)->{status}, 'succeeded', 'it ends as ever');
+is($t->post("/v1/leases/$token/heartbeat", { progress => 62 })->json->{code}, 'lease_gone', 'and has no more to say');
+
 # What was left behind goes; the keeper's walk is a slow one, so it gets another beginning.
-cmp_ok(rows(), '<=', 2, 'a row at most for each');
+cmp_ok(rows(), '<=', 3, 'a row at most for each');
 $t->kill9('keeper', 0);
 wait_for(sub { rows() == 0 }, 60, 'the rows to be taken away');
 pass('nothing is left behind');

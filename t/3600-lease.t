@@ -15,7 +15,6 @@ my $handlers = <<"EOT";
 acceptors = 2
 work { poll = 200ms crash_max = 2 }
 http { wait_max = 30s }
-queue limited { concurrency = 1 }
 handler noop { kind = builtin builtin = noop }
 handler pull { kind = lease timeout = 1h retry_base = 10ms retry_cap = 20ms }
 handler other { kind = lease timeout = 1h }
@@ -352,7 +351,6 @@ subtest 'bad input' => sub {
 	}
 	my ($pull) = grep { $_->{name} eq 'pull' } @{ $t->get('/v1/handlers')->json->{items} };
 	is_deeply([@$pull{qw(kind breaker retry_budget)}], ['lease', undef, undef], 'nobody watches the handler of clients');
-	is($t->post('/v1/queues/limited/lease', '')->json->{code}, 'queue_limited', 'a queue with limits');
 	is($t->post('/v1/queues/' . 'q' x 65 . '/lease', '')->json->{code}, 'invalid_parameter', 'a name that no queue has');
 	for my $lease ('x', '0' x 47, 'g' x 48, "${gone}0") {
 		my $r = say_of($lease, 'complete');

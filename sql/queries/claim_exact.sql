@@ -1,10 +1,11 @@
 -- claim_exact: takes up to k tasks of one queue with exact limits, or of lanes in order, each as a lease of its own that is counted as
 -- long as it lives.  After gate_lock in the same transaction, and after the claim, which advanced the worker's seq: the row of the
--- worker must have been written by this transaction, or this is a late try of a step that is over.
+-- worker must have been written by this transaction, or this is a late try of a step that is over.  A client has no worker: its leases
+-- end by themselves, so a claim whose answer was lost needs no fence.
 -- Groups take turns, each with its probes in their order.  A lane in order gives its oldest task, whatever the priority, when no task of it is leased and none that is older waits.
 -- Rates: tat is when the next start would be on time had there been no rest; `burst` starts may come before it.
--- $1 inc int4
--- $2 seq int8            the value that the claim wrote
+-- $1 inc int4            0: for a client
+-- $2 seq int8            the value that the claim wrote; 0 for a client
 -- $3 lease_id int8
 -- $4 k int4
 -- $5 lane int4[]         probes, as of claim; of a lane in order the first one asks for all
@@ -17,16 +18,19 @@
 -- $12 burst int4
 -- $13 group_every int8
 -- $14 group_burst int4
+-- $15 ttl int8[]         of what each probe finds: microseconds; none for a worker, whose leases live as long as it does
+-- $16 bytes int8         of payloads, or of one: what is leased beyond them comes without its payload, to be given back
 -- result: lo uuid (null: not a task, but the lane is one that has something left, or null), hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz,
 --         id uuid, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
 --         error_class int2, error_code text, room int4 (for tasks of the queue, before this claim; at most k), next int8 (microseconds
---         until the rate allows the next; null or 0: it does), group_next int8 (the same of the first group that is held).  No row: the gate is somebody else's
+--         until the rate allows the next; null or 0: it does), group_next int8 (the same of the first group that is held), at timestamptz,
+--         until timestamptz, fits bool.  No row: the gate is somebody else's
 -- tables: worker, gate, lease, lane, ready, waiting, task, done, amend, tried
 with recursive m as materialized (
 	select g.queue_id, g.tat, clock_timestamp() t
-	from taskq.worker w
-	join taskq.gate g on g.queue_id = nullif(current_setting('taskq.gate', true), '')::int4 and g.grp = ''
-	where w.inc = $1 and w.seq = $2 and w.xmin = pg_current_xact_id()::xid
+	from taskq.gate g
+	where g.queue_id = nullif(current_setting('taskq.gate', true), '')::int4 and g.grp = ''
+	and ($1 = 0 or exists (select from taskq.worker w where w.inc = $1 and w.seq = $2 and w.xmin = pg_current_xact_id()::xid))
 ),
 live as materialized (
 	select l.grp
@@ -41,16 +45,16 @@ q as materialized (
 	from m
 ),
 p as materialized (
-	select u.place, u.lane, u.prio, u.start, u.below, l.grp, l.ord, g.tat, case when l.grp = '' then q.room else greatest(least(q.room,
+	select u.place, u.lane, u.prio, u.start, u.below, u.ttl, l.grp, l.ord, g.tat, case when l.grp = '' then q.room else greatest(least(q.room,
 		case when $10 > 0 then $10 - (select count(*) from live v where v.grp = l.grp) else q.room end,
 		case when $13 > 0 then taskq.starts(g.tat, q.t, $13, $14) else q.room end), 0) end::int4 room
 	from q
-	cross join unnest($5, $6, $7, $8) with ordinality u(lane, prio, start, below, place)
+	cross join unnest($5, $6, $7, $8, $15) with ordinality u(lane, prio, start, below, ttl, place)
 	join taskq.lane l on l.id = u.lane and l.queue_id = q.queue_id
 	left join taskq.gate g on g.queue_id = q.queue_id and g.grp = l.grp and l.grp <> ''
 ),
 free as materialized (
-	select p.place, p.grp, p.ord, p.tat, p.room, p.room want, r.*
+	select p.place, p.grp, p.ord, p.tat, p.ttl, p.room, p.room want, r.*
 	from p
 	cross join lateral (
 		select r.* from taskq.ready r
@@ -77,7 +81,7 @@ head as materialized (
 	select distinct on (f.place) f.* from first f order by f.place, f.lo
 ),
 ordered as materialized (
-	select p.place, p.grp, p.ord, p.tat, p.room, case
+	select p.place, p.grp, p.ord, p.tat, p.ttl, p.room, case
 		when exists (select from taskq.lease x where x.lane = h.lane and x.counted) then 0
 		when exists (
 			select from taskq.waiting w where w.lane = h.lane and w.counted and w.id < h.lo
@@ -105,7 +109,7 @@ found as materialized (
 	) t
 ),
 k as materialized (
-	select f.* from found f where f.of_group <= f.room order by f.of_group, f.place, f.prio, f.start, f.rid, f.id limit (select q.room from q)
+	select f.*, now() + f.ttl * interval '1 microsecond' until from found f where f.of_group <= f.room order by f.of_group, f.place, f.prio, f.start, f.rid, f.id limit (select q.room from q)
 ),
 e as materialized (
 	select c.lane, c.prio, c.start, c.rid, c.bucket, c.lo, c.hi, c.ord, x.taken, x.last,
@@ -128,8 +132,8 @@ u as (
 	where r.lane = e.lane and r.prio = e.prio and r.start = e.start and r.rid = e.rid and r.bucket = e.bucket and e.last < e.hi
 ),
 l as (
-	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended, counted)
-	select k.id, $3, k.bucket, k.id, k.lane, k.prio, $1, k.run, k.attempts, k.crashes, k.lost, k.amended, true from k
+	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended, until, counted)
+	select k.id, $3, k.bucket, k.id, k.lane, k.prio, $1, k.run, k.attempts, k.crashes, k.lost, k.amended, k.until, true from k
 ),
 paid as materialized (
 	select greatest(coalesce(q.tat, q.t), q.t) + (select count(*) from k) * $11 * interval '1 microsecond' tat from q where $11 > 0
@@ -153,17 +157,24 @@ o as materialized (
 		(select min(w.us) from group_paid x cross join lateral taskq.until(x.tat, q.t, $13, $14) w(us) where w.us > 0) group_next
 	from q
 )
-select k.id, k.id, k.lane, k.run, k.attempts, k.crashes, k.lost, k.since, k.id, k.prio, coalesce(a.max_attempts, t.max_attempts),
-	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), f.class, f.code, o.room, o.next, o.group_next
-from o
-left join k on true
-left join lateral (select t.* from taskq.task t where t.id = k.id limit 1) t on true
-left join lateral (
-	select a.max_attempts, a.payload from taskq.amend a where a.id = case when k.amended then k.id end limit 1
-) a on true
-left join lateral (
-	select x.class, x.code from taskq.tried x where x.id = case when k.run > 0 then k.id end order by x.at desc limit 1
-) f on true
+select y.id, y.id, y.lane, y.run, y.attempts, y.crashes, y.lost, y.since, y.id, y.prio, y.max, y.created_at, y.run_at, y.options,
+	case when y.total <= $16 or y.total = y.size then y.body end, y.class, y.code, y.room, y.next, y.group_next, now(), y.until,
+	y.total <= $16 or y.total = y.size
+from (
+	select o.room, o.next, o.group_next, k.id, k.lane, k.run, k.attempts, k.crashes, k.lost, k.since, k.prio, k.until,
+		coalesce(a.max_attempts, t.max_attempts) max, t.created_at, t.run_at, t.options, b.body, f.class, f.code,
+		octet_length(b.body) size, sum(octet_length(b.body)) over (rows unbounded preceding) total
+	from o
+	left join k on true
+	left join lateral (select t.* from taskq.task t where t.id = k.id limit 1) t on true
+	left join lateral (
+		select a.max_attempts, a.payload from taskq.amend a where a.id = case when k.amended then k.id end limit 1
+	) a on true
+	cross join lateral (select coalesce(a.payload, t.payload, ''::bytea) body) b
+	left join lateral (
+		select x.class, x.code from taskq.tried x where x.id = case when k.run > 0 then k.id end order by x.at desc limit 1
+	) f on true
+) y
 union all
-select null, null, e.lane, null, null, null, null, null, null, null, null, null, null, null, null, null, null, o.room, o.next, o.group_next
+select null, null, e.lane, null, null, null, null, null, null, null, null, null, null, null, null, null, null, o.room, o.next, o.group_next, null, null, null
 from o, (select distinct e.lane from e where e.ord <> '' or not (e.hollow or coalesce(e.last = e.hi, false))) e

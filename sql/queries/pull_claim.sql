@@ -1,68 +1,57 @@
--- pull_claim: takes up to k tasks of a queue for a client, best priority first over all its lanes, each as a lease of its own that ends by itself.
--- A range that is used up is deleted, a larger one is shortened, as in claim.  A range whose ids are all holes comes back with a
--- null id: nobody has to do anything about it, but there may be more behind it.
--- $1 queue text
--- $2 kind text[]         task types that clients may lease
--- $3 ttl int8[]          of each: microseconds
--- $4 lease_id int8
--- $5 k int4
--- $6 bytes int8          of payloads, or of one: what is leased beyond them comes without its payload, to be given back
--- result: id uuid, lane int4, kind text, grp text, prio int2, run int2, attempts int2, crashes int2, lost int2, since timestamptz, at timestamptz, until timestamptz,
---         max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea, error_class int2, error_code text, fits bool
+-- pull_claim: takes tasks of a queue for a client, in turns as claim does, each as a lease of its own that ends by itself.
+-- A range that is used up is deleted, a larger one is shortened.  Ids that are nobody's come back with a null id: nobody has to do
+-- anything about them, but there may be more behind them.  What was paused meanwhile is left.
+-- $1 lease_id int8
+-- $2 lane int4[]         probes, as of claim
+-- $3 prio int2[]
+-- $4 start uuid[]
+-- $5 below int4[]
+-- $6 turn int4[]
+-- $7 ttl int8[]          of what each finds: microseconds
+-- $8 most int4[]         of a turn: tasks
+-- $9 bytes int8          of payloads, or of one: what is leased beyond them comes without its payload, to be given back
+-- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid, prio int2,
+--         max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea, error_class int2, error_code text,
+--         at timestamptz, until timestamptz, turn int8, full bool (the turn took all it may: there may be more), fits bool
 -- tables: queue, kind, lane, pause, ready, lease, task, amend, tried
-with recursive q as materialized (
-	select q.id, q.name from taskq.queue q
-	where q.name = $1 and not exists (select from taskq.pause p where p.what = 1 and p.name = q.name)
-),
-n as materialized (
-	select l.id, l.grp, k.name, u.ttl
-	from q
-	cross join unnest($2, $3) u(kind, ttl)
+with p as materialized (
+	select u.* from unnest($2, $3, $4, $5, $6, $7) with ordinality u(lane, prio, start, below, turn, ttl, place)
 	cross join lateral (
-		select k.id, k.name from taskq.kind k
-		where k.name = u.kind and not exists (select from taskq.pause p where p.what in (2, 3) and p.name = k.name)
+		select from taskq.lane l join taskq.queue q on q.id = l.queue_id join taskq.kind k on k.id = l.kind_id
+		where l.id = u.lane
+		and not exists (select from taskq.pause p where p.what = 1 and p.name = q.name)
+		and not exists (select from taskq.pause p where p.what in (2, 3) and p.name = k.name)
 		limit 1
-	) k
-	cross join lateral (
-		select l.id, l.grp from taskq.lane l where l.queue_id = q.id and l.kind_id = k.id and l.ord = '' offset 0
 	) l
-),
-h(lane, grp, kind, ttl, prio, start) as (
-	select n.id, n.grp, n.name, n.ttl, f.prio, f.start
-	from n
-	cross join lateral (
-		select r.prio, r.start from taskq.ready r where r.lane = n.id order by r.prio, r.start limit 1
-	) f
-	union all
-	select h.lane, h.grp, h.kind, h.ttl, f.prio, f.start
-	from h
-	cross join lateral (
-		select r.prio, r.start from taskq.ready r where r.lane = h.lane and r.prio > h.prio order by r.prio, r.start limit 1
-	) f
-),
-b as materialized (
-	select * from h order by h.prio, h.start
+	order by u.place
 ),
 c as materialized (
-	select r.*, b.grp, b.kind, b.ttl
-	from b
+	select t.turn, t.most, x.*
+	from unnest($8) with ordinality t(most, turn)
 	cross join lateral (
-		select r.* from taskq.ready r
-		where r.lane = b.lane and r.prio = b.prio
-		order by r.prio, r.start
-		limit $5
-		for update skip locked
-	) r
-	limit $5
+		select r.*, sum(r.w) over (rows unbounded preceding) - r.w before
+		from (
+			select r.*, p.ttl, taskq.pos(r.hi) - taskq.pos(r.lo) + 1 w
+			from p
+			cross join lateral (
+				select r.* from taskq.ready r
+				where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
+				order by r.prio, r.start
+				limit t.most
+				for update skip locked
+			) r
+			where p.turn = t.turn
+			limit t.most
+		) r
+	) x
 ),
 s as materialized (
-	select x.*, case when x.w <= $5 - x.before then x.hi else taskq.at(x.lo, taskq.pos(x.lo) + ($5 - x.before)::int - 1) end cut
+	select x.*, sum(taskq.pos(x.cut) - taskq.pos(x.lo) + 1) over (partition by x.turn) >= x.most full
 	from (
-		select c.*, taskq.pos(c.hi) - taskq.pos(c.lo) + 1 w,
-			sum(taskq.pos(c.hi) - taskq.pos(c.lo) + 1) over (rows unbounded preceding) - (taskq.pos(c.hi) - taskq.pos(c.lo) + 1) before
+		select c.*, case when c.w <= c.most - c.before then c.hi else taskq.at(c.lo, taskq.pos(c.lo) + (c.most - c.before)::int - 1) end cut
 		from c
+		where c.before < c.most
 	) x
-	where x.before < $5
 ),
 d as (
 	delete from taskq.ready r using s
@@ -82,13 +71,13 @@ x as materialized (
 ),
 i as (
 	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended, until)
-	select x.id, $4, x.bucket, x.id, x.lane, x.prio, 0, x.run, x.attempts, x.crashes, x.lost, x.amended, x.until
+	select x.id, $1, x.bucket, x.id, x.lane, x.prio, 0, x.run, x.attempts, x.crashes, x.lost, x.amended, x.until
 	from x where x.id is not null
 )
-select y.id, y.lane, y.kind, y.grp, y.prio, y.run, y.attempts, y.crashes, y.lost, y.since, now(), y.until, y.most, y.created_at, y.run_at, y.options,
-	case when y.total <= $6 or y.total = y.size then y.body end, y.class, y.code, y.total <= $6 or y.total = y.size
+select y.id, y.id, y.lane, y.run, y.attempts, y.crashes, y.lost, y.since, y.id, y.prio, y.max, y.created_at, y.run_at, y.options,
+	case when y.total <= $9 or y.total = y.size then y.body end, y.class, y.code, now(), y.until, y.turn, y.full, y.total <= $9 or y.total = y.size
 from (
-	select x.*, coalesce(a.max_attempts, x.max_attempts) most, b.body, e.class, e.code, octet_length(b.body) size,
+	select x.*, coalesce(a.max_attempts, x.max_attempts) max, b.body, e.class, e.code, octet_length(b.body) size,
 		sum(octet_length(b.body)) over (rows unbounded preceding) total
 	from x
 	left join lateral (

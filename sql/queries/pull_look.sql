@@ -1,11 +1,11 @@
 -- pull_look: leases by their names outside, as they stand: before somebody acts on what their holder says.
 -- $1 id uuid[]
 -- $2 lease_id int8[]
--- result: n int8 (position in $1), held bool, client bool (it is a lease of a client), queue text, kind text, run int2, attempts int2,
+-- result: n int8 (position in $1), held bool, client bool (it is a lease of a client), counted bool, lane int4, queue text, kind text, run int2, attempts int2,
 --         crashes int2, lost int2, max_attempts int2, at timestamptz, until timestamptz, done int2 (status; null: it is not), mine bool
 --         (done under this lease), tried int2 (why; null: it was not), code text (of the end by tried)
 -- tables: lease, lane, queue, kind, task, amend, done, tried
-select i.n, l.lane is not null, l.worker = 0, w.queue, w.kind, l.run, l.attempts, l.crashes, l.lost, coalesce(a.max_attempts, t.max_attempts),
+select i.n, l.lane is not null, l.worker = 0, l.counted, l.lane, w.queue, w.kind, l.run, l.attempts, l.crashes, l.lost, coalesce(a.max_attempts, t.max_attempts),
 	l.at, l.until, d.status, d.lease_id = i.lease_id, r.why, r.code
 from unnest($1, $2) with ordinality i(id, lease_id, n)
 left join lateral (

@@ -10,7 +10,7 @@ cross join lateral (
 	limit 1
 ) k
 cross join lateral (
-	select l.id, l.queue_id from taskq.lane l where l.kind_id = k.id and l.ord = '' offset 0
+	select l.id, l.queue_id from taskq.lane l where l.kind_id = k.id offset 0
 ) l
 cross join lateral (select from taskq.ready r where r.lane = l.id limit 1) r
 cross join lateral (

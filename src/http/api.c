@@ -43,6 +43,7 @@ api_new(const struct api_options *o)
 	a->index = o->index;
 	a->waits = api_waits_new(a);
 	a->pulls = api_pulls_new(a);
+	a->pull_queues = api_pull_queues_new(a);
 	return a;
 }
 
@@ -53,6 +54,7 @@ api_free(struct api **a)
 		return;
 	MAGIC_CHECK(*a, API_MAGIC);
 	api_waits_free(&(*a)->waits);
+	api_pull_queues_free(&(*a)->pull_queues);
 	api_pulls_free(&(*a)->pulls);
 	(*a)->magic = 0;
 	mem_free(a);

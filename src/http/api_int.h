@@ -29,6 +29,7 @@ struct api {
 	struct wake *wake;
 	struct api_waits *waits;
 	struct api_pulls *pulls;
+	struct api_pull_queues *pull_queues;
 	int index; /* of the acceptor, for its bell */
 };
 
@@ -96,17 +97,25 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
 void api_refuse_handler(struct http_request *r, struct span name, const char *advice); /* 404 */
 
-/* --- api_lease.c, api_lease_take.c, api_lease_wait.c: clients that lease tasks ------------------------------------------------------ */
+/* --- api_lease.c, api_lease_take.c, api_lease_queue.c, api_lease_wait.c: clients that lease tasks ------------------------------------------------------ */
 
 #define API_PULL_MAGIC 0x4170756cu
+#define API_PULL_BYTES INT64_C(8388608) /* of payloads in one answer; http/taskq-api.7 says so */
 /* A client that wants tasks; in the arena of its request. */
 struct api_pull {
 	unsigned magic;
-	struct list node; /* among those who wait */
+	struct list node; /* among those who ask for the same queue, or those who wait */
 	struct api *api;
 	struct http_request *r;
-	struct store_pull in;
+	struct span queue;
+	const struct span *types; /* none: all that clients may lease */
+	int ntypes;
+	int max;
+	int64_t ttl; /* us; 0: that of the handler */
 	struct span worker;
+	int64_t asked_at; /* clock_now() */
+	int64_t again;    /* the same: when a limit that holds it may let go; INT64_MAX: not known */
+	int tries;        /* that found somebody else counting */
 	int64_t until;     /* clock_now(): how long it waits */
 	bool served;       /* it has waited, and others may after it */
 	struct buf leases; /* of the answer */
@@ -117,12 +126,15 @@ struct api_pull {
 	int nreturned;
 };
 
-void api_pull_claim(struct api_pull *p);
+void api_pull_claim(struct api_pull *p); /* api_lease_queue.c; then one of the two that follow, or the end */
+void api_pull_got(struct api_pull *p, const struct store_pulled *got); /* some */
 void api_pull_end(struct api_pull *p, enum store_status status); /* answers with what was given out */
-/* A claim found nothing: it waits, or is answered when it does not want to. */
+/* There is nothing: it waits, or is answered when it does not want to. */
 void api_pull_wait(struct api_pull *p);
 void api_pulls_serve(struct api_pulls *ps); /* one who had waited is answered: the next claims */
 
+struct api_pull_queues *api_pull_queues_new(struct api *a) MUSTCHECK;
+void api_pull_queues_free(struct api_pull_queues **qs);
 struct api_pulls *api_pulls_new(struct api *a) MUSTCHECK;
 void api_pulls_free(struct api_pulls **ps);
 void api_pulls_drain(struct api_pulls *ps);

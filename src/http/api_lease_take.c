@@ -1,12 +1,12 @@
 /* api_lease_take.c - clients that want tasks.
  *
- * A request claims at once; one that finds nothing and may wait stands in a list (api_lease_wait.c) and claims again when there may be
- * something.  A client that has gone is not given anything: it is looked for before the claim, and after it, when what was claimed goes back
+ * A request claims at once (api_lease_queue.c); one that finds nothing and may wait stands in a list (api_lease_wait.c) and claims again when
+ * there may be something.  A client that has gone is not given anything: it is looked for before the claim, and after it, when what was claimed goes back
  * at once.  A task that has expired, or does not fit the schema of its handler, is not given out but buried, as a worker would.
  *
- * What one answer holds is bounded: of PAYLOADS_MAX bytes of payloads, or one task, the rest goes back at once.
+ * What one answer holds is bounded: of API_PULL_BYTES bytes of payloads, or one task, the rest goes back at once.
  *
- * Next: api_lease_wait.c, store/store_pull.c.
+ * Next: api_lease_queue.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +17,6 @@
 #include "task/task_schema.h"
 
 #include "http/api_int.h"
-
-#define PAYLOADS_MAX INT64_C(8388608) /* http/taskq-api.7 says so */
 
 /* --- the answer ------------------------------------------------------------------------------------------------------------ */
 
@@ -142,7 +140,7 @@ put_returned(struct api_pull *p, const struct store_claimed *tasks, int n)
 		    (struct store_saying){ .id = tasks[i].row.id, .lease_id = tasks[i].lease.lease_id };
 }
 
-/* --- the claim ------------------------------------------------------------------------------------------------------------- */
+/* --- what was claimed ------------------------------------------------------------------------------------------------------------- */
 
 static void
 hand_out(struct api_pull *p, const struct store_pulled *got)
@@ -162,9 +160,10 @@ hand_out(struct api_pull *p, const struct store_pulled *got)
 }
 
 /* Of a client that has gone all go back. */
-static void
-take_pulled(struct api_pull *p, const struct store_pulled *got)
+void
+api_pull_got(struct api_pull *p, const struct store_pulled *got)
 {
+	MAGIC_CHECK(p, API_PULL_MAGIC);
 	p->returned = arena_alloc(http_arena(p->r), sizeof(*p->returned) * (size_t)(got->ntasks + got->nover));
 	if (http_client_left(p->r))
 		put_returned(p, got->tasks, got->ntasks);
@@ -175,28 +174,6 @@ take_pulled(struct api_pull *p, const struct store_pulled *got)
 		store_say(p->api->store, STORE_WORD_RETURN, p->returned, p->nreturned, on_returned, p);
 	else
 		give_out(p);
-}
-
-static void
-on_pulled(void *arg, const struct store_pulled *got)
-{
-	struct api_pull *p = arg;
-
-	MAGIC_CHECK(p, API_PULL_MAGIC);
-	if (got->status != STORE_OK)
-		api_pull_end(p, got->status);
-	else if (got->ntasks > 0)
-		take_pulled(p, got);
-	else if (got->more)
-		api_pull_claim(p);
-	else
-		api_pull_wait(p);
-}
-
-void
-api_pull_claim(struct api_pull *p)
-{
-	store_pull(p->api->store, &p->in, on_pulled, p);
 }
 
 /* --- the request ---------------------------------------------------------------------------------------------------------------- */
@@ -214,8 +191,8 @@ check_types(struct api_pull *p)
 	wrong.pointer = "";
 	wrong.detail =
 	    "the configuration has no handler of kind lease, expected one for each task type that clients lease";
-	for (i = 0; i < p->in.ntypes && n > 0; i++) {
-		const struct conf_handler *h = conf_handler_find(c, p->in.types[i]);
+	for (i = 0; i < p->ntypes && n > 0; i++) {
+		const struct conf_handler *h = conf_handler_find(c, p->types[i]);
 
 		if (h != NULL && h->kind == CONF_HANDLER_LEASE)
 			continue;
@@ -234,30 +211,9 @@ check_name(struct api_pull *p)
 {
 	struct http_problem wrong = { .status = 400, .code = "invalid_parameter" };
 
-	if (p->in.queue.len <= TASK_TYPE_MAX)
+	if (p->queue.len <= TASK_QUEUE_MAX)
 		return true;
 	wrong.detail = "expected the name of a queue of 1 to 64 bytes in the path";
-	http_reply_problem(p->r, &wrong);
-	return false;
-}
-
-/* Exact limits are counted where workers claim.  False: answered. */
-static bool
-check_queue(struct api_pull *p)
-{
-	const struct conf_queue *q = conf_queue_find(p->api->conf, p->in.queue);
-	struct http_problem wrong = { .status = 409, .code = "queue_limited" };
-
-	if (p->in.queue.len > TASK_QUEUE_MAX) {
-		wrong = (struct http_problem){ .status = 400, .code = "invalid_parameter" };
-		wrong.detail = "expected a queue of 1 to 64 bytes in the path";
-		http_reply_problem(p->r, &wrong);
-		return false;
-	}
-	if (q == NULL || (q->concurrency == 0 && q->group_concurrency == 0 && conf_rate_interval(q->rate) == 0 &&
-			     conf_rate_interval(q->group_rate) == 0))
-		return true;
-	wrong.detail = "the configuration limits this queue, and clients cannot lease from a limited one";
 	http_reply_problem(p->r, &wrong);
 	return false;
 }
@@ -273,12 +229,11 @@ take_ask(struct api_pull *p, const struct task_lease_ask *ask)
 
 	for (i = 0; i < ask->ntypes; i++)
 		types[i] = arena_span(a, ask->types[i]);
-	p->in.types = types;
-	p->in.ntypes = ask->ntypes;
-	p->in.queue = arena_span(a, http_param(p->r, "queue"));
-	p->in.max = ask->max;
-	p->in.ttl = ask->ttl;
-	p->in.bytes = PAYLOADS_MAX;
+	p->types = types;
+	p->ntypes = ask->ntypes;
+	p->queue = arena_span(a, http_param(p->r, "queue"));
+	p->max = ask->max;
+	p->ttl = ask->ttl;
 	p->worker = arena_span(a, ask->worker);
 	p->until = clock_now() + (ask->wait < most ? ask->wait : most);
 	http_body_drop(p->r);
@@ -299,6 +254,6 @@ api_lease_take(void *app, struct http_request *r)
 		return;
 	}
 	take_ask(p, &ask);
-	if (check_name(p) && check_types(p) && check_queue(p))
+	if (check_name(p) && check_types(p))
 		api_pull_claim(p);
 }

@@ -2,7 +2,8 @@
  *
  * Those whose claim found nothing, and who are willing to wait, stand in a list; whoever commits a task rings this process's bell.  Then one
  * query for all tells which queues have something, and those who wait for these claim one after the other, the first that came
- * first, until a claim comes back empty.  Bells are hints: without one the same look is taken every work.poll.  Looks rest
+ * first, until a claim comes back empty.  Bells are hints: without one the same look is taken every work.poll, and when a rate that
+ * holds somebody lets go.  Looks rest
  * LOOK_SHARE times as long as they took, so a busy node does not make them a load.  Nobody waits: no timer is set.
  *
  * Next: api_lease_take.c, sys/wake.h.
@@ -28,6 +29,7 @@ struct api_pulls {
 	bool rung; /* something may be ready: look as soon as may be */
 	bool busy; /* a look, or the claims after it, are under way */
 	int64_t looked_at, rest;
+	int64_t again; /* a limit that holds somebody may let go then; INT64_MAX: not known */
 	struct arena *arena;
 	struct store_pull_ready *ready; /* what the last look saw and nobody has found empty */
 	int nready;
@@ -55,12 +57,12 @@ wants(const struct api_pull *p, const struct store_pull_ready *ready)
 {
 	int i;
 
-	if (!span_eq(p->in.queue, ready->queue))
+	if (!span_eq(p->queue, ready->queue))
 		return false;
-	for (i = 0; i < p->in.ntypes; i++)
-		if (span_eq(p->in.types[i], ready->task_type))
+	for (i = 0; i < p->ntypes; i++)
+		if (span_eq(p->types[i], ready->task_type))
 			return true;
-	return p->in.ntypes == 0;
+	return p->ntypes == 0;
 }
 
 /* There is nothing more of what it wants: the others who want the same need not ask. */
@@ -90,8 +92,9 @@ static int64_t
 look_at(const struct api_pulls *ps)
 {
 	int64_t pause = ps->rung ? LOOK_AGAIN : ps->api->conf->work.poll;
+	int64_t at = ps->looked_at + (pause > ps->rest ? pause : ps->rest);
 
-	return ps->looked_at + (pause > ps->rest ? pause : ps->rest);
+	return ps->again < at ? ps->again : at;
 }
 
 static void
@@ -161,6 +164,7 @@ look(struct api_pulls *ps)
 		wake_acceptor_hungry(ps->api->wake, ps->api->index, true);
 	ps->busy = true;
 	ps->rung = false;
+	ps->again = INT64_MAX;
 	ps->looked_at = clock_now();
 	store_pull_ready(ps->api->store, on_ready, ps);
 }
@@ -211,6 +215,8 @@ api_pull_wait(struct api_pull *p)
 		return;
 	}
 	p->served = false;
+	if (p->again < ps->again)
+		ps->again = p->again;
 	list_push(&ps->waiting, &p->node);
 	ps->n++;
 	stats_add(S_HTTP_WAITING, 1);
@@ -236,6 +242,7 @@ api_pulls_new(struct api *a)
 	struct api_pulls *ps = mem_zalloc(sizeof(*ps));
 
 	ps->api = a;
+	ps->again = INT64_MAX;
 	list_init(&ps->waiting);
 	ps->arena = arena_new(1024);
 	ps->timer = loop_timer_new(a->loop, turn, ps);

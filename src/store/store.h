@@ -359,15 +359,22 @@ void store_look(struct store *s, int32_t after, const int32_t *known, int nknown
 /* --- leases of clients: store_pull.c ---------------------------------------------------------------------------------------------
  *
  * A task of a handler of kind lease is given to a client as a lease of its own, without a worker, that ends by itself unless it is
- * extended. */
+ * extended.  First a look, then a claim of what it showed. */
+
+/* The heads of a queue that clients may lease from, those of lanes behind `after` first when there are more than a look shows: then `last` is the
+ * last that it showed. */
+void store_pull_look(struct store *s, struct span queue, int32_t after, store_look_fn *fn, void *arg);
 
 struct store_pull {
 	struct span queue;
-	const struct span *types; /* none: all that clients may lease */
-	int ntypes;
-	int max;
-	int64_t ttl;   /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
-	int64_t bytes; /* of payloads that are wanted at once, or of one; 0: any */
+	const struct store_probe *probes; /* as in a step */
+	const struct store_lane *heads;   /* of each probe */
+	int nprobes;
+	const int *turns;
+	int nturns;
+	const struct store_limits *exact; /* null: lanes without limits; else as in a step, with one turn */
+	int64_t ttl;                      /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
+	int64_t bytes;                    /* of payloads that are wanted at once, or of one; 0: any */
 };
 struct store_pulled_time {
 	int64_t at, until; /* begin and end; database clock */
@@ -379,7 +386,9 @@ struct store_pulled {
 	int ntasks;
 	const struct store_claimed *over; /* leased beyond `bytes`, without their payloads: to be given back */
 	int nover;
-	bool more; /* it was stopped by ids that are nobody's: there may be more */
+	const bool *full; /* per turn: its probes may hold more than was taken */
+	bool busy;        /* an exact claim: somebody else is counting, ask again soon */
+	int64_t next, group_next; /* the same: as in a step */
 };
 typedef void store_pull_fn(void *arg, const struct store_pulled *p);
 /* What `in` points to need not live on.  A claim whose answer was lost is UNSURE and not repeated: its leases end by themselves. */
@@ -426,6 +435,8 @@ struct store_held {
 	int64_t at;  /* when it was claimed, database clock */
 	int64_t now; /* the same clock */
 	bool client; /* a client holds it, not a worker of ours */
+	bool counted; /* of a lane with exact limits */
+	int32_t lane;
 };
 enum store_heard {
 	STORE_HEARD,           /* written; a repetition of what was written before counts as that */

@@ -14,21 +14,30 @@
 
 /* --- claim -------------------------------------------------------------------------------------------------------- */
 
+struct id
+claim_start(const struct id *mark)
+{
+	struct id start = { { 0 } };
+	int64_t ms;
+	int i;
+
+	if (id_is_zero(mark))
+		return start;
+	ms = (task_id_time(mark) - MARGIN) / CLOCK_MS;
+	for (i = 0; i < 6; i++)
+		start.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+	return start;
+}
+
 /* From where on a lane is asked: its head as it was read, a little earlier; zero when there is none, or rows were put below it. */
 static struct id
 mark_of(const struct store_worker *w, const struct lane_info *l, const struct store_probe *p)
 {
 	const struct wake *wake = w->store->o.wake;
-	struct id start = { { 0 } };
-	int64_t ms;
-	int i;
 
-	if (id_is_zero(&p->mark) || (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower))
-		return start;
-	ms = (task_id_time(&p->mark) - MARGIN) / CLOCK_MS;
-	for (i = 0; i < 6; i++)
-		start.b[i] = (uint8_t)(ms >> (40 - 8 * i));
-	return start;
+	if (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower)
+		return (struct id){ { 0 } };
+	return claim_start(&p->mark);
 }
 
 static void
@@ -171,21 +180,14 @@ drop_hollow(struct store_worker *w, const struct store_lease *l)
 	request_send(w->pool, r);
 }
 
-static void
-claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_claimed *c)
+void
+claim_row(const PGresult *res, int row, struct store_claimed *c)
 {
-	const struct lane_info *lane;
 	struct span options = col_span(res, row, SQL_CLAIM_OPTIONS);
 	int lost = (int)col_int(res, row, SQL_CLAIM_LOST);
 
 	c->row.id = col_id(res, row, SQL_CLAIM_ID);
 	c->row.lane = (int32_t)col_int(res, row, SQL_CLAIM_LANE);
-	lane = worker_lane(w, c->row.lane);
-	ASSERT(lane != NULL); /* only lanes that were read are asked for */
-	c->row.queue = lane->queue;
-	c->row.task_type = lane->task_type;
-	c->row.group = lane->group;
-	c->row.ordering_key = lane->ordering_key;
 	c->row.priority = -(int)col_int(res, row, SQL_CLAIM_PRIO);
 	c->row.max_attempts = (int)col_int(res, row, SQL_CLAIM_MAX_ATTEMPTS);
 	c->row.created_at = col_time(res, row, SQL_CLAIM_CREATED_AT);
@@ -202,6 +204,20 @@ claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_c
 	/* a worker lost under many tasks says little of one; from the third loss on the task was alone */
 	c->crashes = (int)col_int(res, row, SQL_CLAIM_CRASHES) + (lost > 2 ? lost - 2 : 0);
 	c->row.crashes = c->crashes;
+}
+
+static void
+claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_claimed *c)
+{
+	const struct lane_info *lane;
+
+	claim_row(res, row, c);
+	lane = worker_lane(w, c->row.lane);
+	ASSERT(lane != NULL); /* only lanes that were read are asked for */
+	c->row.queue = lane->queue;
+	c->row.task_type = lane->task_type;
+	c->row.group = lane->group;
+	c->row.ordering_key = lane->ordering_key;
 }
 
 static void

@@ -10,6 +10,17 @@
 #include "store/store_int.h"
 
 void
+exact_bind_limits(struct stmt *t, const struct store_limits *l)
+{
+	stmt_int4(t, l->concurrency);
+	stmt_int4(t, l->group_concurrency);
+	stmt_int8(t, l->interval);
+	stmt_int4(t, l->burst);
+	stmt_int8(t, l->group_interval);
+	stmt_int4(t, l->group_burst);
+}
+
+void
 exact_add(struct store_worker *w, struct request *r)
 {
 	struct stepping *st = &w->step;
@@ -28,12 +39,10 @@ exact_add(struct store_worker *w, struct request *r)
 	stmt_int8(t, lease_id);
 	stmt_int4(t, st->copy.turns[0]);
 	claim_bind_probes(w, t, true, false);
-	stmt_int4(t, x->limits.concurrency);
-	stmt_int4(t, x->limits.group_concurrency);
-	stmt_int8(t, x->limits.interval);
-	stmt_int4(t, x->limits.burst);
-	stmt_int8(t, x->limits.group_interval);
-	stmt_int4(t, x->limits.group_burst);
+	exact_bind_limits(t, &x->limits);
+	stmt_array(t);
+	stmt_array_end(t);
+	stmt_int8(t, INT64_MAX); /* of payloads: all that there is room for */
 }
 
 int

@@ -108,6 +108,8 @@ take_held(struct hold *h, const PGresult *res, int row, struct store_held *held)
 	held->at = col_time(res, row, SQL_PULL_LOOK_AT);
 	held->now = store_db_now(h->store);
 	held->client = col_bool(res, row, SQL_PULL_LOOK_CLIENT);
+	held->counted = col_bool(res, row, SQL_PULL_LOOK_COUNTED);
+	held->lane = (int32_t)col_int(res, row, SQL_PULL_LOOK_LANE);
 }
 
 /* Of an end that no holder told: run/run_lapse.c. */

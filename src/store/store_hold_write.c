@@ -296,14 +296,37 @@ take_ends(struct hold *h, const struct request *r)
 		wake_keeper_ring(h->store->o.wake);
 }
 
+/* A lease that was counted has made room: whoever waits for it is told. */
+static void
+tell_room(struct hold *h)
+{
+	int i, n = 0;
+
+	for (i = 0; i < h->nacting; i++) {
+		const struct store_reply *reply = &h->replies[h->at[i]];
+
+		if (reply->heard == STORE_HEARD_GONE || !reply->held.counted || h->store->o.wake == NULL)
+			continue;
+		wake_lane_ready(h->store->o.wake, reply->held.lane);
+		n++;
+	}
+	if (n > 0)
+		store_wake_workers(h->store);
+}
+
 bool
 hold_take(struct hold *h, const struct request *r)
 {
-	if (h->word == STORE_WORD_HEARTBEAT)
+	bool known = true;
+
+	if (h->word == STORE_WORD_HEARTBEAT) {
 		take_extended(h, r->results[h->at_extend]);
-	else if (h->at_lock >= 0)
-		return take_released(h, r);
+		return true;
+	}
+	if (h->at_lock >= 0)
+		known = take_released(h, r);
 	else
 		take_ends(h, r);
-	return true;
+	tell_room(h);
+	return known;
 }

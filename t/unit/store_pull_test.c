@@ -39,6 +39,13 @@ judge(const struct conf *c, struct arena *a, const struct store_held *h, struct 
 	return false;
 }
 
+struct asked {
+	const char *queue;
+	struct span type;
+	int max;
+	const struct store_limits *limits;
+};
+
 /* --- asking, and waiting for the answer -------------------------------------------------------------------------------------------- */
 
 static void
@@ -48,7 +55,7 @@ on_pulled(void *arg, const struct store_pulled *p)
 	got.done = true;
 	got.status = p->status;
 	got.n = p->ntasks;
-	got.more = p->more;
+	got.more = p->status == STORE_OK && p->full[0];
 	for (int i = 0; i < p->ntasks && i < MANY; i++) {
 		got.sayings[i] = (struct store_saying){
 			.id = p->tasks[i].row.id, .lease_id = p->tasks[i].lease.lease_id, .percent = -1
@@ -58,15 +65,53 @@ on_pulled(void *arg, const struct store_pulled *p)
 	}
 }
 
+/* All heads that the look shows, in one turn, the best first. */
+static void
+on_looked(void *arg, const struct store_look *look)
+{
+	struct asked *a = arg;
+	struct store_probe probes[MANY];
+	struct store_lane heads[MANY];
+	struct store_pull in = {
+		.queue = span_of(a->queue), .probes = probes, .heads = heads, .turns = &a->max, .nturns = 1
+	};
+	int at;
+
+	got.more = false;
+	for (int i = 0; i < look->nlanes && i < MANY; i++) {
+		const struct store_lane *l = &look->lanes[i];
+
+		if (a->type.len > 0 && !span_eq(a->type, l->task_type))
+			continue;
+		for (at = in.nprobes++; at > 0 && heads[at - 1].prio > l->prio; at--)
+			heads[at] = heads[at - 1];
+		heads[at] = *l;
+	}
+	for (int i = 0; i < in.nprobes; i++)
+		probes[i] = (struct store_probe){
+			.lane = heads[i].lane, .prio = heads[i].prio, .below = heads[i].prio + 1, .mark = heads[i].head
+		};
+	in.exact = a->limits;
+	got.status = look->status;
+	got.n = 0;
+	got.done = in.nprobes == 0;
+	if (in.nprobes > 0)
+		store_pull(store, &in, on_pulled, NULL);
+}
+
+static int
+ask(struct asked a)
+{
+	got.done = false;
+	store_pull_look(store, span_of(a.queue), 0, on_looked, &a);
+	pg_wait(&got.done);
+	return got.status == STORE_OK ? got.n : -1;
+}
+
 static int
 pull_of(const char *queue, struct span type, int max)
 {
-	struct store_pull in = { .queue = span_of(queue), .types = &type, .ntypes = type.len > 0, .max = max };
-
-	got.done = false;
-	store_pull(store, &in, on_pulled, NULL);
-	pg_wait(&got.done);
-	return got.status == STORE_OK ? got.n : -1;
+	return ask((struct asked){ queue, type, max, NULL });
 }
 
 static int
@@ -216,6 +261,28 @@ test_claim(void)
 	is_str(pg_sql("select max(run) || '/' || max(attempts) from taskq.lease"), "0/0", "as never begun");
 	is_int(say(STORE_WORD_COMPLETE, got.sayings, 7), STORE_HEARD, "completed");
 	check_leases("0", "completed");
+}
+
+/* What is counted is counted for all who claim, and one who counts is alone. */
+static void
+test_exact(void)
+{
+	struct store_limits two = { .concurrency = 2 };
+	struct asked a = { "e", { "", 0 }, 5, &two };
+
+	submit("e", "one", 0, 4);
+	is_int(ask(a), 2, "no more than the limit");
+	is_str(pg_sql("select count(*) || ' ' || bool_and(counted and worker = 0 and until > now()) from taskq.lease"),
+	    "2 true", "counted, and each ends by itself");
+	is_int(ask(a), 0, "none while they live");
+	is_int(say(STORE_WORD_COMPLETE, got.sayings, 1), STORE_HEARD, "one ends");
+	is_int(ask(a), 1, "and makes room");
+	(void)pg_sql("update taskq.lease set until = now() - interval '1 s'");
+	is_int((int)count_of(store_lapse), 2, "the two others fall silent");
+	is_int(ask(a), 1, "and make room too");
+	(void)pg_sql("delete from taskq.lease; delete from taskq.task t using taskq.lane l, taskq.queue q "
+		     "where l.id = t.lane and q.id = l.queue_id and q.name = 'e'; delete from taskq.waiting; delete "
+		     "from taskq.tried");
 }
 
 /* Ids that were nobody's are passed over. */
@@ -420,6 +487,7 @@ main(void)
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");
 	test_claim();
+	test_exact();
 	test_holes();
 	test_words();
 	test_not_ours();

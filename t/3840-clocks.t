@@ -10,7 +10,20 @@ use Test::More;
 
 my $dir = temp_dir('c');
 chmod 0755, $dir;
-my $pg = Taskq->pg(fsync => 0);
+write_file("$dir/$_", pack('l!', 0), 0644) for qw(wall db);
+my $shim = (slurp_command(command => ['cc', '-shared', '-fPIC', '-o', "$dir/wall.so", "$FindBin::Bin/lib/wall.c", '-ldl']))[0] == 0;
+# A file that is mapped is changed in its place.
+sub set_clock {
+	my ($path, $seconds) = @_;
+	open my $f, '+<:raw', $path or die "could not open \"$path\": $!";
+	syswrite $f, pack 'l!', $seconds;
+	return;
+}
+
+my $pg = do {
+	local @ENV{qw(LD_PRELOAD TASKQ_WALL)} = ("$dir/wall.so", "$dir/db") if $shim && !$ENV{TASKQ_PG};
+	Taskq->pg(fsync => 0);
+};
 my $handlers = "work { poll = 100ms\n lease = 2s\n grace = 2s }\nhandler noop { kind = builtin }\nhandler nap { kind = builtin builtin = sleep }\n" .
 	"handler fails { command = {\"/bin/false\"}\n retry_base = 1h\n retry_cap = 1h }\nhandler pull { kind = lease timeout = 1h }\n";
 
@@ -20,11 +33,10 @@ sub db_time { my ($seconds) = @_; return $pg->psql("select to_char(now() at time
 sub is_about { my ($n, $want, $what) = @_; return ok($n > $want - 60 && $n < $want + 60, $what) || diag("$n, not about $want") }
 
 SKIP: {
-	my ($status, $said) = slurp_command(command => ['cc', '-shared', '-fPIC', '-o', "$dir/wall.so", "$FindBin::Bin/lib/wall.c", '-ldl']);
-	skip("no compiler here: $said", 1) if $status != 0;
+	skip('no compiler here', 1) if !$shim;
 	for my $hours (1, -1, 24 * 365) {
 		subtest sprintf('a node that is %+d hours wrong', $hours) => sub {
-			write_file("$dir/wall", pack('l!', $hours * 3600), 0644);
+			set_clock("$dir/wall", $hours * 3600);
 			my $t = Taskq->start(migrate => $hours == 1, config => $handlers, env => { LD_PRELOAD => "$dir/wall.so", TASKQ_WALL => "$dir/wall" });
 			my ($ts) = ($t->log_lines)[0] =~ /ts=(\S+)/;
 			is_about(ahead($ts), $hours * 3600, 'its log shows its own clock');
@@ -51,6 +63,56 @@ SKIP: {
 			is_about(ahead($lease->{lease_until}), 600, 'a client has its time');
 			is($t->post("/v1/leases/$lease->{lease}/complete", '')->status, 200, 'and completes');
 			ok(!grep({ /declared dead|silent/ } $t->log_lines), 'nobody was declared dead');
+			is($t->stop, 0, 'it drains');
+		};
+	}
+}
+
+SKIP: {
+	skip('no compiler here, or a Postgres that is not ours', 1) if !$shim || !$pg->private;
+	my $runs = "$dir/runs";
+	mkdir $runs;
+	chmod 0777, $runs;
+	write_file("$dir/gate", "#!/bin/sh\nread -r line\nid=\${line#*\\\"message_id\\\":\\\"}\nid=\${id%%\\\"*}\necho \$\$ >>$runs/\$id\n" .
+		"while [ ! -e $runs/open ]; do sleep 0.02; done\necho 1\n", 0755);
+	my $t = Taskq->start(migrate => 1, config => $handlers =~ s/lease = 2s/lease = 20s/r . "handler gate { command = {\"$dir/gate\"} }\n");
+	my $at = 0;
+	for my $hours (1, -1, -2, 2) {
+		subtest sprintf('the clock of the database is set by %+d hours', $hours) => sub {
+			unlink "$runs/open";
+			my @tasks = map { $t->submit('gate', {}) } 1 .. 3;
+			wait_for(sub { !grep { !-s "$runs/$_->{id}" } @tasks }, 30, 'them to run');
+			my $incs = $pg->psql("select string_agg(inc::text, ' ' order by inc) from taskq.worker");
+			my $from = () = $t->log_lines;
+			my $worker = $t->role_pid('worker');
+			kill 'STOP', $worker; # no heartbeat before the first look
+			set_clock("$dir/db", 3600 * ($at += $hours));
+			ok($t->log_wait(qr/the clock of the database was set.*by=-?\d+/, 30, from => $from), 'it is noticed');
+			kill 'CONT', $worker;
+			wait_for(sub { $pg->psql("select count(*) from taskq.worker where seen between now() - interval '1 s' and now() + interval '1 s'") == 1 }, 30, 'a heartbeat');
+			is($t->wait_final($t->submit('noop', {}))->{status}, 'succeeded', 'others run');
+			write_file("$runs/open", '');
+			is_deeply([map { my $end = $t->wait_final($_); "$end->{status} $end->{attempts}" } @tasks], [('succeeded 1') x 3], 'what ran goes on');
+			is($pg->psql("select string_agg(inc::text, ' ' order by inc) from taskq.worker"), $incs, 'no worker was declared dead');
+			is(scalar(grep { (() = read_file("$runs/$_->{id}") =~ /\n/g) > 1 } @tasks), 0, 'none ran twice');
+		};
+	}
+	set_clock("$dir/db", 0);
+	is($t->stop, 0, 'it drains');
+}
+
+SKIP: {
+	skip('no compiler here', 1) if !$shim;
+	my %up = ('400 days' => 400 * 86400, '70 years' => 70 * 365 * 86400, 'no time' => -int Taskq::Machine::now());
+	for my $up (sort keys %up) {
+		subtest "a machine that was up for $up" => sub {
+			my $t = Taskq->start(migrate => 1, config => $handlers, env => { LD_PRELOAD => "$dir/wall.so", TASKQ_UPTIME => $up{$up} });
+			my $nap = $t->submit('nap', { seconds => 5 });
+			is($t->wait_final($t->submit('noop', {}))->{status}, 'succeeded', 'a task runs');
+			is($t->wait_final($t->submit('noop', {}, delay => 1))->{status}, 'succeeded', 'one for later too');
+			$t->kill9('worker');
+			$nap = $t->wait_final($nap);
+			is("$nap->{status} $nap->{attempts}", 'succeeded 1', 'the dead are replaced, and leases renewed');
 			is($t->stop, 0, 'it drains');
 		};
 	}

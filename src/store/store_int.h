@@ -475,8 +475,9 @@ struct store {
 	char trouble[256];           /* why the last connection failed; empty when the last one did not */
 	int32_t writer;              /* identity of this life; 0: not known yet */
 	uint32_t counter;            /* of store_new_rid() */
-	int64_t reaped_at;           /* clock_now(): the last answer to a look for silent workers, and ... */
-	int64_t heard_since;         /* ... since when they came without a long pause */
+	int64_t reaped_at;           /* clock_now(): the last answer to a look for silent workers */
+	int64_t reap_clock;          /* what the database's clock said then */
+	int64_t heard_since;         /* since when those answers come without a long pause */
 	struct id names_seen;        /* how far the walk over unique names is */
 	struct id progress_seen;     /* and that over progress */
 	bool asking_writer;

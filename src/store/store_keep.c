@@ -20,6 +20,7 @@
 #define WALK_PAUSE CLOCK_SECOND       /* between two stretches */
 #define WALK_REST (60 * CLOCK_SECOND) /* between two walks */
 #define SETTLE (10 * CLOCK_SECOND)    /* after a connection is made, before silence means death */
+#define LEAP (5 * CLOCK_SECOND)       /* of the database's clock, that somebody should know of */
 #define REAP_OFTEN (5 * CLOCK_SECOND) /* a shorter quarter of a lease asks for more than the usual pace */
 
 struct duty {
@@ -190,10 +191,10 @@ on_incs(struct request *r)
 
 	MAGIC_CHECK(d, KEEP_MAGIC);
 	if (r->status == STORE_OK) {
-		d->nincs = PQntuples(r->results[0]);
-		d->incs = mem_zalloc(sizeof(*d->incs) * (size_t)(d->nincs + 1));
-		for (row = 0; row < d->nincs; row++)
-			d->incs[row] = (int32_t)col_int(r->results[0], row, 0);
+		d->incs = mem_zalloc(sizeof(*d->incs) * (size_t)(PQntuples(r->results[0]) + 1));
+		for (row = 0; row < PQntuples(r->results[0]); row++)
+			if (col_int(r->results[0], row, 0) > 0)
+				d->incs[d->nincs++] = (int32_t)col_int(r->results[0], row, 0);
 	}
 	if (d->nincs > 0)
 		release_next(d);
@@ -213,15 +214,27 @@ store_release_boot(struct store *s, store_count_fn *fn, void *arg)
 	request_send(keep_pool(s), r);
 }
 
-/* A database that stood still kept everybody's heartbeats, so the first look after that finds everybody silent.  How long it may have stood
- * still is seen from one answer to the next. */
-static bool
-silence_counts(struct store *s)
+/* How far the clock of the database went beside ours since the last answer, more than time has passed. */
+static int64_t
+clock_leap(struct store *s, int64_t clock, int64_t passed)
 {
-	int64_t lease = s->o.conf->work.lease, now = clock_now();
+	int64_t leap = s->reap_clock == 0 ? 0 : clock - s->reap_clock - passed;
+
+	s->reap_clock = clock;
+	if (leap > LEAP || leap < -LEAP)
+		log_warning("the clock of the database was set", log_seconds("by", leap));
+	return leap < 0 ? -leap : leap;
+}
+
+/* A database that stood still kept everybody's heartbeats, and one whose clock was set has those of another time: the first look after that
+ * finds everybody silent.  How long it may have stood still is seen from one answer to the next. */
+static bool
+silence_counts(struct store *s, int64_t clock)
+{
+	int64_t lease = s->o.conf->work.lease, now = clock_now(), passed = now - s->reaped_at;
 	int64_t needed = SETTLE < lease ? SETTLE : lease;
 
-	if (now - s->reaped_at > lease / 2)
+	if (clock_leap(s, clock, passed) > lease / 2 || passed > lease / 2)
 		s->heard_since = now;
 	s->reaped_at = now;
 	return s->connected_at != 0 && now - s->connected_at >= needed && now - s->heard_since >= needed;
@@ -233,7 +246,7 @@ on_silent(struct request *r)
 	struct duty *d = r->arg;
 
 	MAGIC_CHECK(d, KEEP_MAGIC);
-	if (r->status != STORE_OK || silence_counts(d->store)) {
+	if (r->status != STORE_OK || silence_counts(d->store, col_int(r->results[0], 0, SQL_WORKER_SILENT_CLOCK))) {
 		on_incs(r);
 		return;
 	}

@@ -1,4 +1,5 @@
-/* wall.c - for LD_PRELOAD: a process whose wall clock is wrong by as many seconds as the file TASKQ_WALL says, from moment to moment. */
+/* wall.c - for LD_PRELOAD: a process whose wall clock is wrong by as many seconds as the file TASKQ_WALL says, from moment to moment, and whose
+ * machine seems to be up for TASKQ_UPTIME seconds more than it is. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -27,6 +28,14 @@ wrong_by(void)
 	return shift != NULL ? *shift : none;
 }
 
+static long
+older_by(void)
+{
+	const char *more = getenv("TASKQ_UPTIME");
+
+	return more != NULL ? atol(more) : 0;
+}
+
 int
 clock_gettime(clockid_t id, struct timespec *ts)
 {
@@ -38,6 +47,8 @@ clock_gettime(clockid_t id, struct timespec *ts)
 	result = real(id, ts);
 	if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
 		ts->tv_sec += wrong_by();
+	if (result == 0 && (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE || id == CLOCK_MONOTONIC_RAW))
+		ts->tv_sec += older_by();
 	return result;
 }
 

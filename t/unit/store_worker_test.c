@@ -531,6 +531,8 @@ test_duties(void)
 
 	pg_sql("insert into taskq.worker (inc, node, boot, seen) values (1000000, 'n2', gen_random_uuid(), now() - "
 	       "interval '1 hour')");
+	pg_sql("insert into taskq.worker (inc, node, boot, seen) values (1000002, 'n2', gen_random_uuid(), now() + "
+	       "interval '1 hour')");
 	pg_sql("insert into taskq.worker (inc, node, boot) values (1000001, 'n1', gen_random_uuid())");
 	submit("f", 3);
 	pg_sql("insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, "
@@ -552,6 +554,8 @@ test_duties(void)
 	}
 	is_int(got.count, 3, "leases that belong to nobody are reaped");
 	is_str(pg_sql("select count(*) from taskq.worker where inc = 1000000"), "0", "and silent workers");
+	is_str(pg_sql("select count(*) from taskq.worker where inc = 1000002"), "0",
+	    "and one that was seen in the time to come, before a clock was set back");
 	is_str(pg_sql("select count(*) from taskq.ready where lost = 2"), "3",
 	    "at the second loss each task stands alone");
 	got.done = false;

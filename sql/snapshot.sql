@@ -276,6 +276,13 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_thr
 
 COMMENT ON COLUMN taskq.ready.start IS 'where the range began: the key; lo moves up as tasks are claimed, and is in no index';
 
+CREATE TABLE taskq.serves (
+    inc integer NOT NULL,
+    name text NOT NULL
+);
+
+COMMENT ON TABLE taskq.serves IS 'task types that a worker has handlers for; lives with its row';
+
 CREATE TABLE taskq.task (
     id uuid NOT NULL,
     bucket smallint NOT NULL,
@@ -422,6 +429,9 @@ ALTER TABLE ONLY taskq.queue
 ALTER TABLE ONLY taskq.ready
     ADD CONSTRAINT ready_pkey PRIMARY KEY (lane, prio, start, rid, bucket);
 
+ALTER TABLE ONLY taskq.serves
+    ADD CONSTRAINT serves_pkey PRIMARY KEY (inc, name);
+
 ALTER TABLE ONLY taskq.task
     ADD CONSTRAINT task_pkey PRIMARY KEY (id, bucket);
 
@@ -448,6 +458,8 @@ CREATE INDEX lease_counted ON taskq.lease USING btree (lane) WHERE counted;
 CREATE INDEX lease_until ON taskq.lease USING btree (until) WHERE (until IS NOT NULL);
 
 CREATE INDEX lease_worker ON taskq.lease USING btree (worker);
+
+CREATE INDEX serves_name ON taskq.serves USING btree (name);
 
 CREATE INDEX waiting_counted ON taskq.waiting USING btree (lane, id) WHERE counted;
 

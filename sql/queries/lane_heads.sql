@@ -4,8 +4,9 @@
 -- $1 after int4
 -- $2 most int4
 -- $3 known int4[]
--- result: lane int4, queue text, kind text, grp text, ord text, paused bool, prio int2 (null: only known), start uuid
--- tables: lane, queue, kind, pause, ready
+-- result: lane int4, queue text, kind text, grp text, ord text, paused bool, served bool (a worker of any
+--         node has a handler), prio int2 (null: only known), start uuid
+-- tables: lane, queue, kind, pause, serves, ready
 with recursive h as (
 	(select r.lane, r.prio, r.start from taskq.ready r where r.lane > $1 order by r.lane, r.prio, r.start limit 1)
 	union all
@@ -20,7 +21,8 @@ with recursive h as (
 )
 select l.id, q.name, k.name, l.grp, l.ord,
 	exists (select from taskq.pause p where p.what = 1 and p.name = q.name)
-		or exists (select from taskq.pause p where p.what in (2, 3) and p.name = k.name), s.prio, s.start
+		or exists (select from taskq.pause p where p.what in (2, 3) and p.name = k.name),
+	exists (select from taskq.serves v where v.name = k.name), s.prio, s.start
 from (
 	(select h.lane, h.prio, h.start from h limit $2)
 	union all

@@ -1,6 +1,10 @@
--- worker_new: a worker process begins.  Repeating it does no harm.
+-- worker_new: a worker process begins, and says what it has handlers for.  Repeating it does no harm.
 -- $1 inc int4
 -- $2 node text
 -- $3 boot uuid
--- tables: worker
-insert into taskq.worker (inc, node, boot) values ($1, $2, $3) on conflict do nothing
+-- $4 serves text[]
+-- tables: worker, serves
+with w as (
+	insert into taskq.worker (inc, node, boot) values ($1, $2, $3) on conflict do nothing
+)
+insert into taskq.serves (inc, name) select $1, n from unnest($4) n on conflict do nothing

@@ -48,6 +48,16 @@ alter table taskq.tried
 	add constraint tried_why check (why in (1, 2, 3, 4, 5));
 comment on column taskq.tried.why is '1 retry, 2 dead, 3 retried by hand while the lease lived, 4 failed, 5 put off without an attempt';
 
+-- who has a handler for what -----------------------------------------------------------------------------------------------
+
+create table taskq.serves (
+	inc integer not null,
+	name text not null,
+	primary key (inc, name)
+);
+comment on table taskq.serves is 'task types that a worker has handlers for; lives with its row';
+create index serves_name on taskq.serves (name);
+
 -- what somebody said about running -------------------------------------------------------------------------------------------
 
 create table taskq.pause (

@@ -71,7 +71,7 @@ struct run_head {
 
 struct run_lane {
 	int32_t lane;
-	int handler; /* index in conf->handlers; -1: none, its tasks are claimed to be buried */
+	int handler; /* index in conf->handlers; -1: none, its tasks are claimed to be buried when nobody else has one */
 	bool paused;
 	bool news;     /* its bell rang: it may hold what no look saw */
 	int room;      /* tasks of it that may be taken, when that was asked last */

@@ -237,6 +237,13 @@ for_clients(const struct run *r, const struct run_lane *lane)
 	return lane->handler >= 0 && r->conf->handlers[lane->handler].kind == CONF_HANDLER_LEASE;
 }
 
+/* What nobody has a handler for is claimed to be buried; what somebody else has one for is his. */
+static bool
+for_others(const struct run_lane *lane, const struct store_lane *in)
+{
+	return lane->handler < 0 && in->served;
+}
+
 /* The heads of one lane, from `i` on; how many rows it took.  The look may be older than what its bell told. */
 static int
 lane_see(const struct run *r, struct run_lane *lane, const struct store_look *look, int i, bool covered)
@@ -244,7 +251,7 @@ lane_see(const struct run *r, struct run_lane *lane, const struct store_look *lo
 	const struct store_lane *in = look->lanes;
 	int n;
 
-	lane->paused = in[i].paused || for_clients(r, lane);
+	lane->paused = in[i].paused || for_clients(r, lane) || for_others(lane, &in[i]);
 	if (covered) {
 		lane->nheads = 0;
 		lane->seen = r->lanes.looked_db;

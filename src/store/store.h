@@ -343,7 +343,8 @@ struct store_lane {
 	struct span queue, task_type, group;
 	struct span ordering_key; /* empty: its tasks run in any order */
 	bool paused;
-	bool ready; /* a ready row was seen; else it is one of the known */
+	bool served; /* a worker of any node has a handler for it */
+	bool ready;  /* a ready row was seen; else it is one of the known */
 	int prio;   /* of its head */
 	struct id head;
 };

@@ -115,6 +115,7 @@ heads_read(const PGresult *res, struct store_lane *lanes)
 		lanes[i].group = col_span(res, i, SQL_LANE_HEADS_GRP);
 		lanes[i].ordering_key = col_span(res, i, SQL_LANE_HEADS_ORD);
 		lanes[i].paused = col_bool(res, i, SQL_LANE_HEADS_PAUSED);
+		lanes[i].served = col_bool(res, i, SQL_LANE_HEADS_SERVED);
 		lanes[i].ready = !col_null(res, i, SQL_LANE_HEADS_PRIO);
 		lanes[i].prio = (int)col_int(res, i, SQL_LANE_HEADS_PRIO);
 		lanes[i].head = col_id(res, i, SQL_LANE_HEADS_START);

@@ -55,6 +55,10 @@ worker_register(struct store_worker *w)
 	stmt_int4(t, w->asked);
 	stmt_text(t, span_of(s->o.node));
 	stmt_uuid(t, &s->o.boot);
+	stmt_array(t);
+	for (int i = 0; i < s->o.conf->nhandlers; i++)
+		stmt_text(t, span_of(s->o.conf->handlers[i].title));
+	stmt_array_end(t);
 	request_send(w->pool, r);
 }
 

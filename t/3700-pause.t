@@ -28,6 +28,8 @@ for my $what (sort keys %in) {
 	subtest "a $what" => sub {
 		$t->wait_final($t->submit($type, {}, queue => $queue));
 		my $r = pause($path, { why => 'a look at the disk', by => 'eve' });
+		is_deeply([map { my %p = %$_; delete $p{at}; \%p } @{ $t->get('/v1/pauses')->json->{items} }],
+			[{ what => $what, name => $name, why => 'a look at the disk', by => 'eve' }], 'it stands in the list of pauses');
 		is($r->status, 200, 'paused');
 		my $said = $r->json;
 		is_deeply([@$said{qw(what name why by)}], [$what, $name, 'a look at the disk', 'eve'], 'as was said');

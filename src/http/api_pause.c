@@ -1,4 +1,4 @@
-/* api_pause.c - a queue, a task type or a handler is paused, and resumed.
+/* api_pause.c - a queue, a task type or a handler is paused, and resumed; and the list of what is.
  *
  * Both may be sent again: the answer is how it stands, and `changed` tells whether this request made it so.  A name need not be known yet: a
  * queue can be paused before its first task; but a handler must be one of this configuration, for a misspelled one would seem to be
@@ -27,6 +27,14 @@ put_text(struct buf *b, const char *before, struct span s)
 }
 
 static void
+send(struct http_request *r, struct buf *b)
+{
+	http_reply_header(r, "Cache-Control", SPAN("no-store"));
+	http_reply(r, 200, "application/json", buf_span(b));
+	buf_free(b);
+}
+
+static void
 reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 {
 	struct http_request *r = g->c->r;
@@ -39,9 +47,7 @@ reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 	put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
 	put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
 	buf_putc(&b, '}');
-	http_reply_header(r, "Cache-Control", SPAN("no-store"));
-	http_reply(r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	send(r, &b);
 }
 
 static void
@@ -192,4 +198,37 @@ void
 api_handler_resume(void *app, struct http_request *r)
 {
 	begin_resume(app, r, STORE_PAUSED_HANDLER);
+}
+
+/* --- the list ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+on_pauses(void *arg, enum store_status status, const struct store_pause *pauses, int n)
+{
+	struct api_call *c = api_call_of(arg);
+	struct buf b = { 0 };
+
+	if (status != STORE_OK) {
+		api_reply_later(c->r, false);
+		return;
+	}
+	buf_puts(&b, "{\"items\":[");
+	for (int i = 0; i < n; i++) {
+		put_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
+		put_text(&b, ",\"name\":", pauses[i].name);
+		put_text(&b, ",\"why\":", pauses[i].why);
+		put_text(&b, ",\"by\":", pauses[i].by);
+		put_text(&b, ",\"at\":", span_of(api_time(c->r, pauses[i].at)));
+		buf_putc(&b, '}');
+	}
+	buf_puts(&b, "]}");
+	send(c->r, &b);
+}
+
+void
+api_pauses(void *app, struct http_request *r)
+{
+	struct api_call *c = api_call_new(app, r);
+
+	store_pauses(c->api->store, on_pauses, c);
 }

@@ -94,7 +94,7 @@ my @rows = (
 	['handler x { command = /bin/sh retry_base = 3min }', '1: handler "x": retry_base: longer than retry_cap, expected at most that'],
 	['handler x { command = /bin/sh breaker_pause = 6min }', '1: handler "x": breaker_pause: longer than breaker_pause_max, expected at most that'],
 	['handler x { kind = lease concurrency = 3 }', '1: handler "x": concurrency: only for kind = exec, pool, http or builtin, expected without it'],
-	['handler x { kind = lease breaker = off }', '1: handler "x": breaker: only for kind = exec, pool, http or builtin, expected without it'],
+	['handler x { kind = lease adaptive = on }', '1: handler "x": adaptive: only for kind = exec, pool, http or builtin, expected without it'],
 	['handler x { kind = builtin command = /bin/sh }', '1: handler "x": command: only for kind = exec or pool, expected without it'],
 	['handler x { command = /bin/sh builtin = echo }', '1: handler "x": builtin: only for kind = builtin, expected without it'],
 	["handler x { command = /bin/sh }\nhandler 'x' { command = /bin/sh }", '2: section handler "x" again, expected it once in a file (see line 1)'],

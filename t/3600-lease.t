@@ -16,10 +16,10 @@ acceptors = 2
 work { poll = 200ms crash_max = 2 }
 http { wait_max = 30s }
 handler noop { kind = builtin builtin = noop }
-handler pull { kind = lease timeout = 1h retry_base = 10ms retry_cap = 20ms }
-handler other { kind = lease timeout = 1h }
+handler pull { kind = lease breaker = off retry_window = 0 timeout = 1h retry_base = 10ms retry_cap = 20ms }
+handler other { kind = lease breaker = off timeout = 1h }
 handler strict { kind = lease schema = "$schema" }
-handler brief { kind = lease timeout = 1500ms retry_base = 10ms retry_cap = 20ms }
+handler brief { kind = lease breaker = off timeout = 1500ms retry_base = 10ms retry_cap = 20ms }
 EOT
 my $t = Taskq->start(config => $handlers);
 my $gone = '0' x 48;
@@ -350,7 +350,7 @@ subtest 'bad input' => sub {
 		is($case->[0]->json->{errors}[0]{pointer}, $case->[1], 'and its place');
 	}
 	my ($pull) = grep { $_->{name} eq 'pull' } @{ $t->get('/v1/handlers')->json->{items} };
-	is_deeply([@$pull{qw(kind breaker retry_budget)}], ['lease', undef, undef], 'nobody watches the handler of clients');
+	is_deeply([@$pull{qw(kind breaker retry_budget)}], ['lease', undef, undef], 'nobody watches the handler of clients when that is off');
 	is($t->post('/v1/queues/' . 'q' x 65 . '/lease', '')->json->{code}, 'invalid_parameter', 'a name that no queue has');
 	for my $lease ('x', '0' x 47, 'g' x 48, "${gone}0") {
 		my $r = say_of($lease, 'complete');

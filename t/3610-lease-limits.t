@@ -29,6 +29,33 @@ handler pull { kind = lease
  timeout = 1h
  retry_base = 10ms
  retry_cap = 20ms }
+handler shut { kind = lease
+ retry_base = 10ms
+ retry_cap = 20ms
+ breaker_min = 4
+ breaker_window = 1h
+ breaker_share = 80
+ breaker_pause = 1h
+ breaker_pause_max = 1h }
+handler probed { kind = lease
+ retry_base = 10ms
+ retry_cap = 20ms
+ breaker_min = 4
+ breaker_window = 1h
+ breaker_share = 80
+ breaker_pause = 200ms
+ breaker_pause_max = 1s
+ breaker_probes = 1 }
+handler silent { kind = lease
+ breaker_min = 1000
+ breaker_window = 1h }
+handler wave { kind = lease
+ breaker = off
+ retry_base = 10ms
+ retry_cap = 20ms
+ retry_window = 1h
+ retry_floor = 2
+ retry_share = 0 }
 CONF
 my ($t, $u) = map { Taskq->start(pg => $pg, config => "node = \"n$_\"\n$config", migrate => $_ == 1) } 1, 2;
 
@@ -126,6 +153,58 @@ subtest 'turns of groups' => sub {
 	my $c = $u->connect;
 	my @one = map { $c->request(POST => '/v1/queues/fair/lease', json => { max => 1 })->json->{leases}[0]{payload}{group} } 1 .. 8;
 	is(scalar(grep { $_ eq 'small' } @one[0 .. 5]), 3, 'also one by one') or diag("@one");
+};
+
+sub breaker { my ($node, $name) = @_; my ($h) = grep { $_->{name} eq $name } @{ $node->get('/v1/handlers')->json->{items} }; return $h->{breaker} }
+
+# The breaker of a node hears what clients say to any of its processes.
+subtest 'a handler in trouble' => sub {
+	my @tasks = map { submit('shut', type => 'shut') } 1 .. 5;
+	say_of($_, 'fail') for lease($t, 'shut', max => 4);
+	is(breaker($t, 'shut')->{state}, 'open', 'its breaker opens');
+	is_deeply([lease($t, 'shut', max => 10)], [], 'nothing is given out') for 1 .. 3;
+	my $spent = 0;
+	$spent += $t->task($_)->{attempts} for @tasks;
+	is($spent, 4, 'no more attempts are spent');
+	is($t->post('/v1/handlers/shut/reset', '')->status, 200, 'it is reset by hand');
+	my %got;
+	while (keys %got < 5) {
+		$got{ $_->{message_id} } = $_ for lease($t, 'shut', wait => 30, max => 10);
+	}
+	is_deeply([sort keys %got], [sort map { $_->{id} } @tasks], 'then all are given out');
+	say_of($_, 'complete') for values %got;
+};
+
+subtest 'a probe' => sub {
+	my @tasks = map { submit('probed', type => 'probed') } 1 .. 6;
+	say_of($_, 'fail') for lease($t, 'probed', max => 4);
+	isnt(breaker($t, 'probed')->{state}, 'closed', 'the breaker opens');
+	my @probe = lease($t, 'probed', wait => 60, max => 10);
+	is(@probe, 1, 'after its pause who waits gets one task of many');
+	is_deeply([lease($t, 'probed', max => 10)], [], 'and nobody another') for 1 .. 3;
+	say_of($probe[0], 'fail');
+	is(breaker($t, 'probed')->{opened}, 2, 'it fails: open again');
+	@probe = lease($t, 'probed', wait => 60, max => 10);
+	is(@probe, 1, 'one more');
+	say_of($probe[0], 'complete');
+	is(breaker($t, 'probed')->{state}, 'closed', 'which closes the breaker');
+	my %got;
+	while (keys %got < 5) {
+		$got{ $_->{message_id} } = $_ for lease($t, 'probed', wait => 30, max => 10);
+	}
+	say_of($_, 'complete') for values %got;
+	is($t->task($_)->{status}, 'succeeded', 'all are done') for @tasks;
+};
+
+subtest 'silence, and retries' => sub {
+	submit('silent', type => 'silent');
+	my ($lease) = lease($t, 'silent');
+	$pg->psql("update taskq.lease set until = now() - interval '1 s' where lo = '$lease->{message_id}'");
+	wait_for(sub { breaker($t, 'silent')->{failures} + breaker($u, 'silent')->{failures} == 1 }, 30, 'the node that takes the task back to count it');
+	submit('wave', type => 'wave') for 1 .. 4;
+	say_of($_, 'fail') for lease($t, 'wave', max => 4);
+	is($pg->psql("select count(*) from taskq.waiting w join taskq.lane l on l.id = w.lane join taskq.queue q on q.id = l.queue_id
+		where q.name = 'wave' and w.due_at > now() + interval '10 min'"), 2, 'retries beyond the budget wait for their turn');
 };
 
 is($_->stop, 0, 'stopped') for $t, $u;

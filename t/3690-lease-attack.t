@@ -22,7 +22,7 @@ http { wait_max = 600s max_connections = 2000 }
 handler noop { kind = builtin builtin = noop }
 handler bad { kind = builtin builtin = fail }
 handler nap { kind = builtin builtin = sleep timeout = 1h }
-handler pull { kind = lease timeout = 1h retry_base = 10ms retry_cap = 20ms }
+handler pull { kind = lease breaker = off retry_window = 0 timeout = 1h retry_base = 10ms retry_cap = 20ms }
 EOT
 my ($acceptor) = map { $_->{pid} } $t->roles('acceptor');
 my $sanitized = read_file($t->program) =~ /__asan_init/; # its allocator keeps what is freed

@@ -334,10 +334,8 @@ static const struct {
 	{ 1u << CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
 	{ 1u << CONF_HANDLER_LEASE, "lease", { "lease_default", "lease_max" } },
 	{ ~(1u << CONF_HANDLER_LEASE),
-	    "exec, pool, http or builtin", /* what workers do; clients take as much as they like */
-	    { "concurrency", "breaker", "breaker_window", "breaker_min", "breaker_share", "breaker_pause",
-		"breaker_pause_max", "breaker_probes", "retry_window", "retry_floor", "retry_share", "adaptive",
-		"adaptive_start", "adaptive_cohorts" } },
+	    "exec, pool, http or builtin", /* of a node's workers; how many runs clients hold is the queue's limit */
+	    { "concurrency", "adaptive", "adaptive_start", "adaptive_cohorts" } },
 };
 
 static void

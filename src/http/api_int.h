@@ -11,6 +11,7 @@
 #include "admit/admit.h"
 #include "base/list.h"
 #include "http/http.h"
+#include "run/run_pull.h"
 #include "sys/guard.h"
 #include "sys/wake.h"
 
@@ -127,7 +128,7 @@ struct api_pull {
 };
 
 void api_pull_claim(struct api_pull *p); /* api_lease_queue.c; then one of the two that follow, or the end */
-void api_pull_got(struct api_pull *p, const struct store_pulled *got); /* some */
+void api_pull_got(struct api_pull *p, const struct store_pulled *got, struct run_pull *order); /* some */
 void api_pull_end(struct api_pull *p, enum store_status status); /* answers with what was given out */
 /* There is nothing: it waits, or is answered when it does not want to. */
 void api_pull_wait(struct api_pull *p);

@@ -110,6 +110,19 @@ count(const struct saying *s, const struct store_reply *reply)
 	    h->now > h->at ? (double)(h->now - h->at) / (double)CLOCK_SECOND : 0);
 }
 
+/* A failure was told when it was judged. */
+static void
+tell_guard(const struct saying *s, const struct store_reply *reply)
+{
+	const struct api *a = s->call->api;
+	bool good = s->verb == TASK_LEASE_COMPLETE && reply->heard == STORE_HEARD;
+
+	if (s->verb == TASK_LEASE_HEARTBEAT || s->verb == TASK_LEASE_FAIL || reply->held.queue.len == 0 ||
+	    !reply->held.client || (reply->heard != STORE_HEARD && reply->heard != STORE_HEARD_CANCELLED))
+		return;
+	run_pull_ended(a->conf, a->guard, a->wake, &reply->held, good ? GUARD_GOOD : GUARD_NONE, -1);
+}
+
 /* The members of one answer but its first. */
 static void
 put_reply(const struct saying *s, const struct store_reply *reply, struct buf *b)
@@ -208,8 +221,10 @@ on_said(void *arg, enum store_status status, const struct store_reply *replies, 
 		return;
 	}
 	ASSERT(n == s->n);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		count(s, &replies[i]);
+		tell_guard(s, &replies[i]);
+	}
 	pause_handlers(s, replies);
 	if (s->bulk)
 		reply_all(s, replies);

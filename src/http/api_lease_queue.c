@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/list.h"
-#include "run/run_pull.h"
 
 #include "http/api_int.h"
 
@@ -164,7 +163,7 @@ on_pulled(void *arg, const struct store_pulled *got)
 	} else if (got->ntasks > 0) {
 		list_remove(&p->node);
 		q->going = true;
-		api_pull_got(p, got);
+		api_pull_got(p, got, q->order);
 		q->going = false;
 	}
 	go(q);
@@ -220,7 +219,7 @@ queue_new(struct api *a, struct span name)
 	q->magic = QUEUE_MAGIC;
 	q->api = a;
 	q->name = (struct span){ mem_spandup(name), name.len };
-	q->order = run_pull_new(a->conf, name);
+	q->order = run_pull_new(a->conf, a->guard, name);
 	q->timer = loop_timer_new(a->loop, again, q);
 	list_init(&q->asking);
 	list_push(&a->pull_queues->all, &q->node);

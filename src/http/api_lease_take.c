@@ -117,19 +117,24 @@ give_out(struct api_pull *p)
 {
 	if (p->nrefused > 0)
 		store_say(p->api->store, STORE_WORD_REFUSE, p->refused, p->nrefused, on_buried, p);
+	else if (p->nleases == 0 && !http_client_left(p->r))
+		api_pull_claim(p); /* a breaker opened meanwhile */
 	else
 		api_pull_end(p, STORE_OK);
 }
 
 /* Should it fail they are ready again when their leases end. */
 static void
-on_returned(void *arg, enum store_status status UNUSED, const struct store_reply *replies UNUSED, int n UNUSED)
+on_returned(void *arg, enum store_status status, const struct store_reply *replies UNUSED, int n UNUSED)
 {
 	struct api_pull *p = arg;
 
 	MAGIC_CHECK(p, API_PULL_MAGIC);
 	p->nreturned = 0;
-	give_out(p);
+	if (p->nleases == 0 && p->nrefused == 0 && status != STORE_OK)
+		api_pull_end(p, STORE_FAILED);
+	else
+		give_out(p);
 }
 
 static void
@@ -143,7 +148,7 @@ put_returned(struct api_pull *p, const struct store_claimed *tasks, int n)
 /* --- what was claimed ------------------------------------------------------------------------------------------------------------- */
 
 static void
-hand_out(struct api_pull *p, const struct store_pulled *got)
+hand_out(struct api_pull *p, const struct store_pulled *got, struct run_pull *order)
 {
 	const struct task_failure *f;
 	int i;
@@ -151,24 +156,26 @@ hand_out(struct api_pull *p, const struct store_pulled *got)
 	p->refused = arena_alloc(http_arena(p->r), sizeof(*p->refused) * (size_t)got->ntasks);
 	for (i = 0; i < got->ntasks; i++) {
 		f = refusal_of(p, &got->tasks[i]);
-		if (f == NULL)
+		if (f != NULL)
+			refuse(p, &got->tasks[i], f);
+		else if (run_pull_lend(order, got->tasks[i].row.task_type))
 			put_lease(p, &got->tasks[i], &got->times[i]);
 		else
-			refuse(p, &got->tasks[i], f);
+			put_returned(p, &got->tasks[i], 1);
 	}
 	log_debug("leased to a client", log_span("worker", p->worker), log_int("tasks", p->nleases));
 }
 
 /* Of a client that has gone all go back. */
 void
-api_pull_got(struct api_pull *p, const struct store_pulled *got)
+api_pull_got(struct api_pull *p, const struct store_pulled *got, struct run_pull *order)
 {
 	MAGIC_CHECK(p, API_PULL_MAGIC);
 	p->returned = arena_alloc(http_arena(p->r), sizeof(*p->returned) * (size_t)(got->ntasks + got->nover));
 	if (http_client_left(p->r))
 		put_returned(p, got->tasks, got->ntasks);
 	else
-		hand_out(p, got);
+		hand_out(p, got, order);
 	put_returned(p, got->over, got->nover);
 	if (p->nreturned > 0)
 		store_say(p->api->store, STORE_WORD_RETURN, p->returned, p->nreturned, on_returned, p);

@@ -51,7 +51,7 @@ acceptor_now(void *arg)
 }
 
 static struct store *
-open_store(const struct super_child *me, struct loop *loop)
+open_store(const struct super_child *me, struct loop *loop, struct run_lapse *lapse)
 {
 	struct store_options o = {
 		.loop = loop,
@@ -59,6 +59,7 @@ open_store(const struct super_child *me, struct loop *loop)
 		.wake = me->wake,
 		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
 		.judge = run_lapse_judge,
+		.judge_arg = lapse,
 		.node = role_node(me->conf),
 		.boot = me->boot,
 		.submit_connections = me->conf->postgres.submit_connections,
@@ -106,12 +107,15 @@ role_acceptor(const struct super_child *me)
 {
 	static const struct role_ops ops = { .name = "acceptor", .drain = acceptor_drain, .now = acceptor_now };
 	struct acceptor a = { NULL };
-	struct api_options ao = { .conf = me->conf, .draining = &a.draining, .guard = me->guard, .wake = me->wake, .index = me->index };
+	struct run_lapse lapse = { me->guard, me->wake };
+	struct api_options ao = {
+		.conf = me->conf, .draining = &a.draining, .guard = me->guard, .wake = me->wake, .index = me->index
+	};
 	int code;
 
 	a.role = role_begin(me, &ops, &a);
 	ao.loop = role_loop(a.role);
-	a.store = ao.store = open_store(me, ao.loop);
+	a.store = ao.store = open_store(me, ao.loop, &lapse);
 	a.admit = ao.admit = open_admit(me, ao.loop, &a);
 	a.api = api_new(&ao);
 	a.server = open_server(me, ao.loop, &a);

@@ -43,6 +43,7 @@ role_keeper(const struct super_child *me)
 {
 	static const struct role_ops ops = { .name = "keeper", .drain = keeper_drain, .now = keeper_now };
 	struct keeper k = { NULL };
+	struct run_lapse lapse = { me->guard, me->wake };
 	struct store_options so = {
 		.conf = me->conf,
 		.wake = me->wake,
@@ -51,6 +52,7 @@ role_keeper(const struct super_child *me)
 		.boot = me->boot,
 		.keeper = true,
 		.judge = run_lapse_judge,
+		.judge_arg = &lapse,
 	};
 	struct keep_options ko = { .wake = me->wake,
 		.marks = me->marks,

@@ -3,7 +3,7 @@
  *	claims     no more than may start: nothing while a breaker is open, as many as there are probes when it is half open, the rest of
  *	           the window when that is adaptive
  *	starts     what was claimed before the breaker opened is refused here, and given back at once (run_lease.c)
- *	ends       what each tells of the handler is in end_result()
+ *	ends       what each tells of the handler is in run_guard_result()
  *	verdicts   a retry beyond the budget waits longer
  *
  * Whoever opens or closes a breaker logs it, and rings the other workers when there is work for them again.
@@ -95,34 +95,34 @@ static enum guard_result failure_result(enum task_class class)
 	}
 }
 
-static enum guard_result
-end_result(const struct run_task *t)
+enum guard_result
+run_guard_result(const struct exec_end *end)
 {
-	const struct exec_end *end = &t->exec.end;
-
 	if (end->ending == EXEC_SUCCESS || end->snooze >= 0 || end->unknown_class || end->unknown_code)
 		return GUARD_GOOD;
 	return end->ending == EXEC_CRASH ? GUARD_FAILED : failure_result(end->failure->class);
 }
 
 static void
-tell_opened(const struct run_task *t, const struct run_handler *h, int64_t now)
+tell_opened(const struct run_guarded *g, int64_t now)
 {
 	struct guard_seen seen;
 
-	guard_look(h->guard, &h->rule, now, &seen);
-	log_warning("circuit breaker open: tasks of the handler wait",
-	    log_str("handler", t->run->conf->handlers[t->handler].title), log_int("runs", seen.runs),
-	    log_int("failures", seen.failures), log_seconds("until_probe", seen.until));
+	guard_look(g->guard, g->rule, now, &seen);
+	log_warning("circuit breaker open: tasks of the handler wait", log_str("handler", g->handler->title),
+	    log_int("runs", seen.runs), log_int("failures", seen.failures), log_seconds("until_probe", seen.until));
 }
 
-static void
-tell_closed(const struct run_task *t)
+void
+run_guard_tell(const struct run_guarded *g, enum guard_event event, int64_t now)
 {
-	log_notice("circuit breaker closed: the handler works again",
-	    log_str("handler", t->run->conf->handlers[t->handler].title));
-	if (t->run->o.wake != NULL)
-		wake_workers_ring(t->run->o.wake);
+	if (event == GUARD_OPENED)
+		tell_opened(g, now);
+	if (event != GUARD_CLOSED)
+		return;
+	log_notice("circuit breaker closed: the handler works again", log_str("handler", g->handler->title));
+	if (g->wake != NULL)
+		wake_workers_ring(g->wake);
 }
 
 static void
@@ -134,18 +134,10 @@ guard_told(struct run_task *t, enum guard_result result, int64_t wish)
 		.first = t->history.attempts == 0 && t->history.crashes == 0,
 		.wish = wish,
 	};
+	struct run_guarded g = { &t->run->conf->handlers[t->handler], h->guard, &h->rule, t->run->o.wake };
 	int64_t now = clock_now();
 
-	switch (guard_ended(h->guard, &h->rule, t->run->o.slot, t->pass, &end, now)) {
-	case GUARD_OPENED:
-		tell_opened(t, h, now);
-		break;
-	case GUARD_CLOSED:
-		tell_closed(t);
-		break;
-	case GUARD_SAME:
-		break;
-	}
+	run_guard_tell(&g, guard_ended(h->guard, &h->rule, t->run->o.slot, t->pass, &end, now), now);
 }
 
 void
@@ -161,7 +153,7 @@ run_guard_ended(struct run_task *t)
 	const struct run_handler *h = &t->run->handlers[t->handler];
 	const struct exec_end *end = &t->exec.end;
 
-	guard_told(t, end_result(t), end->retry_after);
+	guard_told(t, run_guard_result(end), end->retry_after);
 	if (t->verdict.kind == STORE_RETRY && end->snooze < 0 && end->failure->class != TASK_AUTH)
 		t->verdict.delay += guard_retry(h->guard, &h->rule, clock_now());
 }

@@ -250,6 +250,15 @@ bool run_guard_holds(const struct run *r, int handler); /* its breaker lets none
 void run_guard_rest(struct run *r);                     /* when to look again */
 bool run_guard_start(struct run_task *t) MUSTCHECK;     /* false: not now */
 void run_guard_forget(struct run_task *t);              /* its run tells nothing: it did not start, or we stopped it */
+enum guard_result run_guard_result(const struct exec_end *end); /* what an end tells of the handler */
+/* A handler that is guarded, and who is told of it: for runs of workers and of clients. */
+struct run_guarded {
+	const struct conf_handler *handler;
+	struct guard_handler *guard;
+	const struct guard_rule *rule;
+	struct wake *wake;
+};
+void run_guard_tell(const struct run_guarded *g, enum guard_event event, int64_t now);
 void run_guard_ended(struct run_task *t);               /* after its verdict, which may have to wait longer */
 
 /* run_lane.c */

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 
+#include "run/run_int.h"
 #include "run/run_lapse.h"
 #include "run/run_outcome.h"
+#include "run/run_pull.h"
 
 /* A run that was as long as it may be ran out of time, as it would in a worker; any other silence is a crash. */
 static void
@@ -22,9 +24,26 @@ lapse(struct exec_run *x, const struct store_held *h)
 	}
 }
 
+/* us that the retry must wait beyond its delay. */
+static int64_t
+tell_guard(const struct run_lapse *env, const struct conf *c, const struct store_held *held, const struct exec_end *end,
+    enum store_outcome_kind kind)
+{
+	const struct conf_handler *handler = conf_handler_find(c, held->task_type);
+	struct guard_rule rule;
+
+	if (env->guard == NULL || handler == NULL)
+		return 0;
+	run_pull_ended(c, env->guard, env->wake, held, run_guard_result(end), end->retry_after);
+	if (kind != STORE_RETRY || end->failure->class == TASK_AUTH)
+		return 0;
+	conf_guard_rule(c, handler, &rule);
+	return guard_retry(guard_of(env->guard, held->task_type), &rule, clock_now());
+}
+
 bool
-run_lapse_judge(
-    const struct conf *c, struct arena *a, const struct store_held *held, struct span report, struct store_outcome *o_r)
+run_lapse_judge(void *arg, const struct conf *c, struct arena *a, const struct store_held *held, struct span report,
+    struct store_outcome *o_r)
 {
 	const struct conf_handler *handler = conf_handler_find(c, held->task_type);
 	struct exec_run x = {
@@ -51,7 +70,7 @@ run_lapse_judge(
 	o_r->kind = v.kind;
 	o_r->failure = x.end.failure;
 	o_r->reason = v.reason;
-	o_r->delay = v.delay;
+	o_r->delay = v.delay + tell_guard(arg, c, held, &x.end, v.kind);
 	o_r->charge = v.charge;
 	o_r->crash = v.crash;
 	return v.pause;

@@ -2,6 +2,9 @@
  *
  * The client said fail: as it said.  It said nothing until its lease ended: a crash, not charged but counted; or, when the whole time of a run
  * was over, TRANSIENT, TIMEOUT, charged.
+ *
+ * The guard hears of an end when it is judged, a moment before it is written: one that is heard twice, or not written at last, counts for
+ * no more than one run among many.
  */
 #ifndef RUN_RUN_LAPSE_H
 #define RUN_RUN_LAPSE_H
@@ -9,8 +12,14 @@
 #include "run/exec.h"
 #include "store/store.h"
 
-/* A store_judge_fn. */
-bool run_lapse_judge(const struct conf *c, struct arena *a, const struct store_held *held, struct span report,
-    struct store_outcome *o_r);
+/* Who hears of ends on this node; either may be null. */
+struct run_lapse {
+	struct guard *guard;
+	struct wake *wake;
+};
+
+/* A store_judge_fn; its argument is a struct run_lapse.  The guard is told, and a retry beyond its budget waits longer. */
+bool run_lapse_judge(void *arg, const struct conf *c, struct arena *a, const struct store_held *held,
+    struct span report, struct store_outcome *o_r);
 
 #endif

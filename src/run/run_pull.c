@@ -3,8 +3,8 @@
  * The takers are those of one queue: the first is the queue, then come the groups of what the last look showed, which keep what they were
  * served while they are shown.
  */
+#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -22,6 +22,8 @@ struct head {
 	struct store_lane look; /* spans in the arena */
 	int64_t rank;
 	int group; /* its taker */
+	int handler;
+	int room; /* tasks that its handler may be given; INT_MAX: any number */
 	bool hot;
 	bool open; /* it may be asked now, by this client */
 };
@@ -37,6 +39,8 @@ struct run_pull {
 	int n;
 	int32_t after;
 	struct run_takers takers;
+	struct guard_handler **guards; /* of each handler */
+	struct guard_rule *rules;
 	int64_t rest;       /* clock_now(): the rate of the queue allows no start before */
 	int64_t group_rest; /* the same of a group that was held; its heads are cold */
 	/* the claim under way */
@@ -50,8 +54,20 @@ struct run_pull {
 	int nturns;
 };
 
+static void
+guards_find(struct run_pull *p, struct guard *g)
+{
+	p->guards = mem_zalloc(sizeof(struct guard_handler *) * (size_t)(p->conf->nhandlers + 1));
+	p->rules = mem_zalloc(sizeof(*p->rules) * (size_t)(p->conf->nhandlers + 1));
+	for (int i = 0; i < p->conf->nhandlers; i++) {
+		conf_guard_rule(p->conf, &p->conf->handlers[i], &p->rules[i]);
+		if (g != NULL)
+			p->guards[i] = guard_of(g, span_of(p->conf->handlers[i].title));
+	}
+}
+
 struct run_pull *
-run_pull_new(const struct conf *c, struct span queue)
+run_pull_new(const struct conf *c, struct guard *g, struct span queue)
 {
 	struct run_pull *p = mem_zalloc(sizeof(*p));
 
@@ -60,6 +76,7 @@ run_pull_new(const struct conf *c, struct span queue)
 	p->queue = (struct span){ mem_spandup(queue), queue.len };
 	p->limited = run_exact_limits(c, queue, &p->limits);
 	p->arena = arena_new(4096);
+	guards_find(p, g);
 	return p;
 }
 
@@ -70,6 +87,8 @@ run_pull_free(struct run_pull **p)
 	(*p)->magic = 0;
 	arena_free(&(*p)->arena);
 	mem_free(&(*p)->takers.all);
+	mem_free(&(*p)->guards);
+	mem_free(&(*p)->rules);
 	mem_free(&(*p)->queue.ptr);
 	mem_free(p);
 }
@@ -138,6 +157,7 @@ run_pull_seen(struct run_pull *p, const struct store_look *look)
 
 		*h = (struct head){ .look = look->lanes[p->n], .hot = true };
 		h->look.queue = p->queue;
+		h->handler = (int)(conf_handler_find(p->conf, h->look.task_type) - p->conf->handlers);
 		h->look.task_type = arena_span(p->arena, h->look.task_type);
 		h->look.group = arena_span(p->arena, h->look.group);
 		h->look.ordering_key = arena_span(p->arena, h->look.ordering_key);
@@ -171,6 +191,30 @@ wanted(const struct head *h, const struct span *types, int ntypes)
 	return ntypes == 0 || i < ntypes;
 }
 
+/* At 0 *again_r may become sooner. */
+static int
+handler_room(const struct run_pull *p, int handler, int64_t *again_r)
+{
+	int64_t now = clock_now(), again;
+	int room;
+
+	if (guard_is_closed(p->guards[handler], &p->rules[handler]))
+		return INT_MAX;
+	room = guard_room(p->guards[handler], &p->rules[handler], now, &again);
+	if (room == 0 && now + again < *again_r)
+		*again_r = now + again;
+	return room;
+}
+
+/* May two heads be asked together? */
+static bool
+same_class(const struct run_pull *p, const struct head *a, const struct head *b)
+{
+	bool few = a->room < INT_MAX || b->room < INT_MAX;
+
+	return is_exact(p, a) == is_exact(p, b) && (!few || a->handler == b->handler);
+}
+
 /* Those that are open wait; the index of the group whose turn it is. */
 static int
 line_up(struct run_pull *p)
@@ -193,7 +237,7 @@ choose_first(struct run_pull *p)
 		if (p->heads[i].open && p->heads[i].group == group)
 			first = &p->heads[i];
 	for (i = 0; i < p->n && first != NULL; i++)
-		p->heads[i].open = p->heads[i].open && is_exact(p, &p->heads[i]) == is_exact(p, first);
+		p->heads[i].open = p->heads[i].open && same_class(p, &p->heads[i], first);
 	return first;
 }
 
@@ -269,6 +313,9 @@ open_heads(struct run_pull *p, const struct span *types, int ntypes, int64_t *ag
 			h->open = false;
 			*again_r = p->rest < *again_r ? p->rest : *again_r;
 		}
+		if (h->open)
+			h->room = handler_room(p, h->handler, again_r);
+		h->open = h->open && h->room > 0;
 	}
 }
 
@@ -286,7 +333,7 @@ run_pull_choose(
 		return false;
 	p->exact = is_exact(p, first);
 	(void)line_up(p);
-	deal(p, max);
+	deal(p, first->room < max ? first->room : max);
 	in_r->queue = p->queue;
 	in_r->probes = p->probes;
 	in_r->heads = p->names;
@@ -326,4 +373,33 @@ run_pull_took(struct run_pull *p, const struct store_pulled *a)
 		return;
 	p->rest = a->next > 0 ? clock_now() + a->next : 0;
 	p->group_rest = a->group_next > 0 ? clock_now() + a->group_next : 0;
+}
+
+/* --- the guard --------------------------------------------------------------------------------------------------------------------- */
+
+bool
+run_pull_lend(struct run_pull *p, struct span task_type)
+{
+	const struct conf_handler *h = conf_handler_find(p->conf, task_type);
+	int i = (int)(h - p->conf->handlers);
+
+	MAGIC_CHECK(p, PULL_MAGIC);
+	return guard_lend(p->guards[i], &p->rules[i], clock_now()) != GUARD_NO;
+}
+
+void
+run_pull_ended(const struct conf *c, struct guard *g, struct wake *w, const struct store_held *held,
+    enum guard_result result, int64_t wish)
+{
+	const struct conf_handler *h = conf_handler_find(c, held->task_type);
+	struct guard_end end = { .result = result, .first = held->attempts == 0 && held->crashes == 0, .wish = wish };
+	int64_t now = clock_now();
+	struct guard_rule rule;
+	struct run_guarded told = { .handler = h, .rule = &rule, .wake = w };
+
+	if (g == NULL || h == NULL)
+		return;
+	told.guard = guard_of(g, held->task_type);
+	conf_guard_rule(c, h, &rule);
+	run_guard_tell(&told, guard_lent_ended(told.guard, &rule, now - (held->now - held->at), &end, now), now);
 }

@@ -24,7 +24,7 @@ struct store_outcome;
 /* What becomes of a task whose client said that it failed, or nothing until its lease ended (`report` null); decided by whoever knows
  * the handlers.  `report` is a JSON object with error_class, error_code, message, retry_after.  What the outcome points to is of the arena.  True: the handler is to be
  * paused, for it was not let in. */
-typedef bool store_judge_fn(const struct conf *conf, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o_r);
+typedef bool store_judge_fn(void *arg, const struct conf *conf, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o_r);
 
 enum store_status { STORE_OK, STORE_REFUSED, STORE_FAILED, STORE_UNSURE };
 
@@ -40,6 +40,7 @@ struct store_options {
 	bool worker; /* a connection for store_step() */
 	bool keeper; /* a connection for the duties */
 	store_judge_fn *judge; /* null where nobody says fail and nothing is taken back */
+	void *judge_arg;
 };
 
 struct store *store_open(const struct store_options *o) MUSTCHECK;
@@ -357,22 +358,18 @@ struct store_look {
 typedef void store_look_fn(void *arg, const struct store_look *look);
 void store_look(struct store *s, int32_t after, const int32_t *known, int nknown, store_look_fn *fn, void *arg);
 
-/* --- leases of clients: store_pull.c ---------------------------------------------------------------------------------------------
- *
- * A task of a handler of kind lease is given to a client as a lease of its own, without a worker, that ends by itself unless it is
- * extended.  First a look, then a claim of what it showed. */
+/* --- leases of clients: store_pull.c ----------------------------------------------------------------------------------------------- */
 
-/* The heads of a queue that clients may lease from, those of lanes behind `after` first when there are more than a look shows: then `last` is the
- * last that it showed. */
+/* A task of a handler of kind lease is given to a client as a lease of its own, without a worker, that ends by itself unless it is
+ * extended.  First a look at the heads of the queue, those of lanes behind `after` first; `last` tells the last one when there are more. */
 void store_pull_look(struct store *s, struct span queue, int32_t after, store_look_fn *fn, void *arg);
 
 struct store_pull {
 	struct span queue;
 	const struct store_probe *probes; /* as in a step */
 	const struct store_lane *heads;   /* of each probe */
-	int nprobes;
 	const int *turns;
-	int nturns;
+	int nprobes, nturns;
 	const struct store_limits *exact; /* null: lanes without limits; else as in a step, with one turn */
 	int64_t ttl;                      /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
 	int64_t bytes;                    /* of payloads that are wanted at once, or of one; 0: any */
@@ -384,9 +381,8 @@ struct store_pulled {
 	enum store_status status;
 	const struct store_claimed *tasks;
 	const struct store_pulled_time *times; /* of each lease */
-	int ntasks;
-	const struct store_claimed *over; /* leased beyond `bytes`, without their payloads: to be given back */
-	int nover;
+	const struct store_claimed *over;      /* leased beyond `bytes`, without their payloads: to be given back */
+	int ntasks, nover;
 	const bool *full; /* per turn: its probes may hold more than was taken */
 	bool busy;        /* an exact claim: somebody else is counting, ask again soon */
 	int64_t next, group_next; /* the same: as in a step */

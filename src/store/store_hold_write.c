@@ -45,7 +45,7 @@ outcome_fill(struct hold *h, struct store_outcome *o, int i)
 		o->charge = h->in[i].charge;
 	} else {
 		ASSERT(h->store->o.judge != NULL);
-		if (h->store->o.judge(h->store->o.conf, h->arena, &h->replies[i].held, h->in[i].report, o))
+		if (h->store->o.judge(h->store->o.judge_arg, h->store->o.conf, h->arena, &h->replies[i].held, h->in[i].report, o))
 			h->replies[i].not_let_in = o->failure;
 	}
 	h->replies[i].kind = o->kind;

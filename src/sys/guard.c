@@ -192,6 +192,23 @@ guard_ended(struct guard_handler *h, const struct guard_rule *r, int slot, struc
 	return event;
 }
 
+enum guard_leave
+guard_lend(struct guard_handler *h, const struct guard_rule *r, int64_t now)
+{
+	return h == NULL ? GUARD_YES : guard_breaker_pass(h, r, -1, now).leave;
+}
+
+enum guard_event
+guard_lent_ended(
+    struct guard_handler *h, const struct guard_rule *r, int64_t since, const struct guard_end *end, int64_t now)
+{
+	if (h == NULL)
+		return GUARD_SAME;
+	if (end->first && end->result != GUARD_NONE && r->retry_window > 0)
+		guard_ring_add(&h->firsts, r->retry_window, now, false);
+	return guard_breaker_ended(h, r, -1, guard_breaker_lent(h, since), end, now);
+}
+
 int
 guard_room(const struct guard_handler *h, const struct guard_rule *r, int64_t now, int64_t *again_r)
 {

@@ -83,6 +83,14 @@ int guard_room(const struct guard_handler *h, const struct guard_rule *r, int64_
 /* Takes a retry out of the budget and tells how long it must wait before its own delay begins: 0 while the budget has room. */
 int64_t guard_retry(struct guard_handler *h, const struct guard_rule *r, int64_t now) MUSTCHECK;
 
+/* --- runs that outlive the process that let them start: leases of clients.  Any process of the node may tell their end ------------- */
+
+/* NO, or it may be given out now; a probe is nobody's then, and lost after rule.patience. */
+enum guard_leave guard_lend(struct guard_handler *h, const struct guard_rule *r, int64_t now) MUSTCHECK;
+/* since: when it was given out.  What began after the breaker opened was a probe. */
+enum guard_event guard_lent_ended(
+    struct guard_handler *h, const struct guard_rule *r, int64_t since, const struct guard_end *end, int64_t now);
+
 /* --- what is seen --------------------------------------------------------------------------------------------------------------------- */
 
 enum guard_state { GUARD_STATE_CLOSED, GUARD_STATE_OPEN, GUARD_STATE_HALF };

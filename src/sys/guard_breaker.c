@@ -108,6 +108,7 @@ guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, const st
 		b.lasting = end->result == GUARD_LASTING;
 		make_open(&b, r, end->wish, now);
 	} while (!breaker_swap(h, &word, &b));
+	atomic_store(&h->opened_at, now);
 	atomic_fetch_add(&h->opened, 1);
 	return true;
 }
@@ -169,7 +170,18 @@ guard_breaker_pass(struct guard_handler *h, const struct guard_rule *r, int slot
 		if (!give_probe(&b, r, now))
 			return (struct guard_pass){ .leave = GUARD_NO };
 	} while (!breaker_swap(h, &word, &b));
-	slot_probes_add(h, slot, b.round);
+	if (slot >= 0)
+		slot_probes_add(h, slot, b.round);
+	return (struct guard_pass){ .leave = GUARD_PROBE, .round = b.round };
+}
+
+struct guard_pass
+guard_breaker_lent(const struct guard_handler *h, int64_t since)
+{
+	struct breaker b = breaker_of(atomic_load(&h->breaker));
+
+	if (b.state != GUARD_STATE_HALF || since < atomic_load(&h->opened_at))
+		return (struct guard_pass){ .leave = GUARD_YES };
 	return (struct guard_pass){ .leave = GUARD_PROBE, .round = b.round };
 }
 
@@ -228,8 +240,10 @@ probe_ended(
 		if (event == GUARD_CLOSED)
 			b = (struct breaker){ .state = GUARD_STATE_CLOSED, .round = (b.round + 1u) & 31 };
 	} while (!breaker_swap(h, &word, &b));
-	if (event == GUARD_OPENED)
+	if (event == GUARD_OPENED) {
+		atomic_store(&h->opened_at, now);
 		atomic_fetch_add(&h->opened, 1);
+	}
 	if (event == GUARD_CLOSED)
 		guard_ring_clear(&h->ends);
 	return event;
@@ -251,7 +265,8 @@ guard_breaker_ended(struct guard_handler *h, const struct guard_rule *r, int slo
 	struct breaker b;
 
 	if (pass.leave == GUARD_PROBE) {
-		slot_probes_sub(h, slot, pass.round);
+		if (slot >= 0)
+			slot_probes_sub(h, slot, pass.round);
 		return probe_ended(h, r, pass.round, end, now);
 	}
 	if (!r->breaker || end->result == GUARD_NONE)

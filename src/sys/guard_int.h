@@ -28,6 +28,7 @@ struct guard_handler {
 	_Atomic int64_t paid;    /* when the debt of retries is paid, us */
 	_Atomic uint64_t window; /* guard_flow.c; 0: as at first */
 	_Atomic int64_t opened;
+	_Atomic int64_t opened_at; /* last */
 	_Atomic int64_t refused;
 	_Atomic uint16_t running[GUARD_SLOTS]; /* written by the process of the slot */
 	_Atomic uint16_t probes[GUARD_SLOTS];  /* round and number under way; the same */
@@ -38,6 +39,8 @@ int guard_running(const struct guard_handler *h);
 
 /* guard_breaker.c */
 struct guard_pass guard_breaker_pass(struct guard_handler *h, const struct guard_rule *r, int slot, int64_t now);
+struct guard_pass guard_breaker_lent(
+    const struct guard_handler *h, int64_t since); /* what it had, as far as it matters now */
 enum guard_event guard_breaker_ended(struct guard_handler *h, const struct guard_rule *r, int slot,
     struct guard_pass pass, const struct guard_end *end, int64_t now);
 bool guard_breaker_open(struct guard_handler *h, const struct guard_rule *r, const struct guard_end *end, int64_t now);

@@ -24,10 +24,11 @@ static struct {
 /* --- what the store asks: nothing said is a crash, anything said is what it says -------------------------------------------------- */
 
 static bool
-judge(const struct conf *c, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o)
+judge(void *arg, const struct conf *c, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o)
 {
 	struct task_failure *f = arena_alloc(a, sizeof(*f));
 
+	(void)arg;
 	(void)c;
 	o->failure = f;
 	o->crash = report.ptr == NULL;

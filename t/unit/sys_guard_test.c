@@ -335,6 +335,38 @@ test_dead_process(void)
 	is_int(runs(h, &r, 2, GUARD_GOOD, now), GUARD_CLOSED, "others do it");
 }
 
+static enum guard_event
+lent_ended(struct guard_handler *h, const struct guard_rule *r, int64_t since, enum guard_result result, int64_t now)
+{
+	return guard_lent_ended(h, r, since, &(struct guard_end){ .result = result, .first = true, .wish = -1 }, now);
+}
+
+/* What is lent has no process: when it began tells what it was. */
+static void
+test_lent(void)
+{
+	struct guard_rule r = rule();
+	struct guard_handler *h = fresh();
+	int64_t half = T0 + 2 * CLOCK_SECOND;
+	int i;
+
+	for (i = 0; i < 9; i++)
+		is_int(lent_ended(h, &r, T0, GUARD_FAILED, T0), GUARD_SAME, "failure %d", i);
+	is_int(lent_ended(h, &r, T0, GUARD_FAILED, T0), GUARD_OPENED, "opens");
+	is_int(guard_lend(h, &r, T0), GUARD_NO, "then none is lent");
+	is_int(guard_lend(h, &r, half), GUARD_PROBE, "a probe is");
+	is_int(guard_lend(h, &r, half), GUARD_PROBE, "and a second");
+	is_int(guard_lend(h, &r, half), GUARD_NO, "but no third");
+	is_int(lent_ended(h, &r, T0 - CLOCK_SECOND, GUARD_FAILED, half), GUARD_SAME,
+	    "what began before it opened tells nothing");
+	is_int(lent_ended(h, &r, half, GUARD_NONE, half), GUARD_SAME, "one is given back");
+	is_int(guard_lend(h, &r, half), GUARD_PROBE, "and given to another");
+	is_int(lent_ended(h, &r, half, GUARD_GOOD, half), GUARD_SAME, "one is good");
+	is_int(lent_ended(h, &r, half, GUARD_GOOD, half), GUARD_CLOSED, "both are");
+	is_int(guard_lend(h, &r, half), GUARD_YES, "closed");
+	is_int(look(h, &r, half).running, 0, "nothing of it is counted as running here");
+}
+
 /* Four processes want to probe: exactly as many may as there are probes, each time. */
 static void
 test_processes(void)
@@ -579,6 +611,7 @@ main(void)
 	test_reset();
 	test_lost_probe();
 	test_dead_process();
+	test_lent();
 	test_processes();
 	test_counting();
 	test_budget();

@@ -7,7 +7,7 @@
 #	my @requests = $s->requests($task);        { method, target, headers => { lower case names }, body, connection }
 #
 # The nth request of a task gets the nth of payload.answers, the last one from then on; without answers it is 200 and no body.
-# An answer has status, headers (list of lines), body, and `how`, one of the words of %ways below (gate: when `file` is there).
+# An answer has status, headers (list of lines), body or `hex` (its bytes), and `how`, one of the words of %ways below (gate: when `file` is there).
 #
 # Taskq::Service->start(cert => path, key => path) speaks TLS by openssl s_server, one connection at a time, and answers 200 with `true`.
 #
@@ -122,7 +122,7 @@ sub repeat {
 my %ways = (
 	well => sub {
 		my ($sock, $a) = @_;
-		my $body = defined $a->{body} ? $a->{body} : '';
+		my $body = defined $a->{hex} ? pack 'H*', $a->{hex} : defined $a->{body} ? $a->{body} : '';
 		utf8::encode($body) if utf8::is_utf8($body);
 		return put($sock, head($a, 'Content-Length: ' . length $body) . $body);
 	},

@@ -245,9 +245,9 @@ subtest 'heavy tasks' => sub {
 subtest 'thousands who wait' => sub {
 	my $queue = queue();
 	submit($queue);
-	leases($queue); # the queue is known
+	leases($queue, lease_seconds => 3600); # the queue is known
 	my $memory = memory('VmHWM');
-	my $ask = sub { my $body = sprintf '{"wait":600,"worker":"%s"}', 'w' x 100; return "POST /v1/queues/$_[0]/lease HTTP/1.1\r\n${H}Content-Length: " . length($body) . "\r\n\r\n$body" };
+	my $ask = sub { my $body = sprintf '{"wait":600,"lease_seconds":3600,"worker":"%s"}', 'w' x 100; return "POST /v1/queues/$_[0]/lease HTTP/1.1\r\n${H}Content-Length: " . length($body) . "\r\n\r\n$body" };
 	my @c = map { $t->connect } 1 .. 200;
 	$_->write($ask->($queue) x 16) for @c; # 3,200
 	wait_for(sub { waiting() >= 1000 }, 60, 'a thousand to wait');
@@ -288,10 +288,22 @@ subtest 'one connection, many requests' => sub {
 	my $c = $t->connect;
 	my $ask = "POST /v1/queues/$queue/lease HTTP/1.1\r\n${H}Content-Length: 9\r\n\r\n{\"max\":1}";
 	$c->write($ask x 16);
-	my @leases = map { @{ $c->response(seconds => 60)->json->{leases} } } 1 .. 16;
+	my @leases = map { @{ $c->response(seconds => 60)->json->{leases} } } 1 .. 16; # in their order, each when it has been claimed
 	is_deeply([sort map { $_->{message_id} } @leases], [sort @tasks], 'sixteen at once have one each');
 	$c->write(join '', map { "POST /v1/leases/$_->{lease}/complete HTTP/1.1\r\n${H}Content-Length: 0\r\n\r\n" } @leases);
 	is_deeply([map { $c->response(seconds => 60)->status } 1 .. 16], [(200) x 16], 'and complete them the same way');
+
+	# Behind a request that waits there is no way for an answer.
+	my ($other, $body) = (queue(), '{"wait":600}');
+	$c->write(join '', map { "POST /v1/queues/$_/lease HTTP/1.1\r\n${H}Content-Length: " . length($body) . "\r\n\r\n$body" } $queue, $other);
+	wait_for(sub { waiting() == 2 }, 30, 'two to wait');
+	my $it = submit($other);
+	my ($l) = leases($other, wait => 100);
+	is($l && $l->{message_id}, $it->{id}, 'who could not be told of a task is not given it');
+	submit($queue);
+	my $second = submit($other);
+	is(scalar @{ $c->response(seconds => 60)->json->{leases} }, 1, 'the first of a connection is served');
+	is($c->response(seconds => 60)->json->{leases}[0]{message_id}, $second->{id}, 'and then the second');
 };
 
 subtest 'half-closed' => sub {

@@ -261,6 +261,10 @@ api_lease_take(void *app, struct http_request *r)
 		return;
 	}
 	take_ask(p, &ask);
-	if (check_name(p) && check_types(p))
+	if (!check_name(p) || !check_types(p))
+		return;
+	if (http_is_next(r) || ask.wait == 0)
 		api_pull_claim(p);
+	else
+		api_pull_wait(p);
 }

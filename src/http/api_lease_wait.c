@@ -2,7 +2,8 @@
  *
  * Those whose claim found nothing, and who are willing to wait, stand in a list; whoever commits a task rings this process's bell.  Then one
  * query for all tells which queues have something, and those who wait for these claim one after the other, the first that came
- * first, until a claim comes back empty.  Bells are hints: without one the same look is taken every work.poll, and when a rate that
+ * first, until a claim comes back empty.  Who stands behind another one on his connection is not served: his answer could not be sent, and
+ * his tasks would be leased to nobody.  Bells are hints: without one the same look is taken every work.poll, and when a rate that
  * holds somebody lets go.  Looks rest
  * LOOK_SHARE times as long as they took, so a busy node does not make them a load.  Nobody waits: no timer is set.
  *
@@ -122,7 +123,7 @@ api_pulls_serve(struct api_pulls *ps)
 
 		for (i = 0; i < ps->nready && !wants(p, &ps->ready[i]);)
 			i++;
-		if (i == ps->nready)
+		if (i == ps->nready || !http_is_next(p->r))
 			continue;
 		leave(p);
 		p->served = true;

@@ -41,6 +41,8 @@ struct span http_body(const struct http_request *r);
 void http_body_drop(struct http_request *r); /* the handler needs it no more, but will take its time to answer */
 /* The client is gone, or has sent its last byte, which most do only when they go. */
 bool http_client_left(const struct http_request *r);
+/* What is answered now is sent now: no earlier request of its connection has still no answer. */
+bool http_is_next(const struct http_request *r);
 struct arena *http_arena(struct http_request *r);
 int64_t http_received_at(
     const struct http_request *r); /* clock_now() at the last byte; of a body in pieces: of the head */

@@ -296,6 +296,12 @@ http_client_left(const struct http_request *r)
 	return r->c == NULL || http_conn_left(r->c);
 }
 
+bool
+http_is_next(const struct http_request *r)
+{
+	return r->c == NULL || list_first(&r->c->queue) == &r->node;
+}
+
 struct arena *
 http_arena(struct http_request *r)
 {

@@ -98,9 +98,10 @@ static void
 on_look(void *arg, const struct store_look *look)
 {
 	struct queue *q = arg;
-	int64_t took = clock_now() - q->looked_at;
+	int64_t took;
 
 	MAGIC_CHECK(q, QUEUE_MAGIC);
+	took = clock_now() - q->looked_at;
 	q->busy = false;
 	if (look->status != STORE_OK) {
 		end_all(q, STORE_FAILED);
@@ -147,9 +148,10 @@ static void
 on_pulled(void *arg, const struct store_pulled *got)
 {
 	struct queue *q = arg;
-	struct api_pull *p = first_of(q);
+	struct api_pull *p;
 
 	MAGIC_CHECK(q, QUEUE_MAGIC);
+	p = first_of(q);
 	ASSERT(p != NULL);
 	run_pull_took(q->order, got);
 	q->busy = got->busy;

@@ -275,8 +275,12 @@ ask_all(struct run_pull *p, int turns)
 	for (int i = 0; i < p->n; i++) {
 		int turn = t[p->heads[i].group].turn;
 
-		if (!p->heads[i].open || turn < 0 || places[turn] == PROBES_MOST / turns || is_asked(p, &p->heads[i]))
+		if (!p->heads[i].open || turn < 0 || places[turn] == PROBES_MOST / turns)
 			continue;
+		if (is_asked(p, &p->heads[i])) {
+			p->heads[i].hot = false;
+			continue;
+		}
 		places[turn]++;
 		ask(p, i, turn);
 	}
@@ -380,10 +384,10 @@ run_pull_took(struct run_pull *p, const struct store_pulled *a)
 bool
 run_pull_lend(struct run_pull *p, struct span task_type)
 {
-	const struct conf_handler *h = conf_handler_find(p->conf, task_type);
-	int i = (int)(h - p->conf->handlers);
+	int i;
 
 	MAGIC_CHECK(p, PULL_MAGIC);
+	i = (int)(conf_handler_find(p->conf, task_type) - p->conf->handlers);
 	return guard_lend(p->guards[i], &p->rules[i], clock_now()) != GUARD_NO;
 }
 

@@ -204,10 +204,11 @@ static void
 on_pulled(struct request *r)
 {
 	struct pulling *p = r->arg;
-	bool *full = mem_zalloc(sizeof(*full) * (size_t)p->nturns);
-	struct store_pulled a = { .status = r->status, .full = full };
+	struct store_pulled a = { .status = r->status };
+	bool *full;
 
 	MAGIC_CHECK(p, PULL_MAGIC);
+	a.full = full = mem_zalloc(sizeof(*full) * (size_t)p->nturns);
 	if (r->status == STORE_OK)
 		take_pulled(p, r, &a, full);
 	else if (r->status == STORE_REFUSED) /* the rows were locked, or the server had no room: nothing was written */

@@ -223,15 +223,14 @@ super_obey(struct super *s)
 		super_reload_step(s);
 }
 
-/* Starts the difference between what should run and what runs. */
-static void
-super_fill(struct super *s, struct super_generation *g)
+void
+super_fill(struct super *s, struct super_generation *g, int order)
 {
 	for (int i = 0; i < s->o->nroles; i++) {
 		const struct super_role *role = &s->o->roles[i];
 		int missing = role->count(g->conf) - super_proc_count(s, g, role);
 
-		while (missing-- > 0 && super_throttle_open(&s->throttle[i], clock_now()))
+		while (role->stop_order >= order && missing-- > 0 && super_throttle_open(&s->throttle[i], clock_now()))
 			if (!super_spawn(s, g, role))
 				break;
 	}
@@ -242,9 +241,9 @@ super_maintain(struct super *s)
 {
 	if (s->state >= SUPER_DRAIN)
 		return;
-	super_fill(s, s->serving);
+	super_fill(s, s->serving, 0);
 	if (s->fresh != NULL)
-		super_fill(s, s->fresh);
+		super_fill(s, s->fresh, 0);
 }
 
 /* Whoever waits for us finds the files as they should be. */

@@ -131,7 +131,7 @@ struct super_proc *super_proc_add(struct super *s, struct super_generation *g, c
 void super_proc_remove(struct super *s, struct super_proc **p);
 struct super_proc *super_proc_find(struct super *s, pid_t pid);
 int super_proc_count(struct super *s, const struct super_generation *g, const struct super_role *role); /* null: any */
-void super_procs_write(struct super *s); /* roles.json */
+void super_procs_write(struct super *s);                                                                /* roles.json */
 
 /* --- super_spawn.c -------------------------------------------------------------------------------------------------- */
 
@@ -175,5 +175,7 @@ void super_daemon_hush(const struct super *s, const struct conf *c); /* stderr t
 /* --- super.c -------------------------------------------------------------------------------------------------------- */
 
 void super_set_state(struct super *s, enum super_state state, const char *why);
+/* Starts the difference between what should run of a generation and what runs: roles with this stop order or a higher one. */
+void super_fill(struct super *s, struct super_generation *g, int order);
 
 #endif

@@ -3,7 +3,7 @@
  * A reload reads and checks a whole new configuration; a bad one changes nothing.  A good one makes a fresh generation, which comes up
  * beside the serving one.  When all of its processes are ready it serves, and the old one is retired; when it is not ready in
  * time it is retired itself and the old one goes on.  A retired generation is told to drain; its launcher, last of the stop order, when
- * the others are gone.  At its deadline SIGKILL.  It is freed, with its socket and its configuration, when its last process is
+ * the others are gone, and should it die before them it is replaced.  At its deadline SIGKILL.  It is freed, with its socket and its configuration, when its last process is
  * gone.
  */
 #include <errno.h>
@@ -89,17 +89,39 @@ super_generation_wants(struct super *s, const struct super_generation *g)
 	return n;
 }
 
+static int
+super_last_order(const struct super *s)
+{
+	int last = 0;
+
+	for (int i = 0; i < s->o->nroles; i++)
+		if (s->o->roles[i].stop_order > last)
+			last = s->o->roles[i].stop_order;
+	return last;
+}
+
+/* What is told last is there for the others: one that dies before them is replaced.  The listener of a launcher that is gone takes what workers
+ * say and nobody answers, so what they had started would hang until the deadline. */
+static void
+super_generation_mend(struct super *s, struct super_generation *g)
+{
+	int last = super_last_order(s), others = super_proc_count(s, g, NULL);
+
+	for (int i = 0; i < s->o->nroles; i++)
+		if (s->o->roles[i].stop_order == last)
+			others -= super_proc_count(s, g, &s->o->roles[i]);
+	if (others > 0)
+		super_fill(s, g, last);
+}
+
 /* The stop order up to which processes of the generation are told now: all but the last when others took over, one after the other when
  * nobody did. */
 static int
 super_generation_order(struct super *s, const struct super_generation *g)
 {
 	struct list *at, *next;
-	int lowest = INT32_MAX, last = 0;
+	int lowest = INT32_MAX, last = super_last_order(s);
 
-	for (int i = 0; i < s->o->nroles; i++)
-		if (s->o->roles[i].stop_order > last)
-			last = s->o->roles[i].stop_order;
 	LIST_FOREACH_SAFE (at, next, &s->procs) {
 		const struct super_proc *p = container_of(at, struct super_proc, node);
 
@@ -157,6 +179,8 @@ super_generations_step(struct super *s)
 
 		if (!g->retiring)
 			continue;
+		if (s->state < SUPER_STOP && clock_now() < g->deadline)
+			super_generation_mend(s, g);
 		super_generation_tell(s, g);
 		if (clock_now() >= g->deadline)
 			super_generation_kill(s, g);

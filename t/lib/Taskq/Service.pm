@@ -9,6 +9,8 @@
 # The nth request of a task gets the nth of payload.answers, the last one from then on; without answers it is 200 and no body.
 # An answer has status, headers (list of lines), body or `hex` (its bytes), and `how`, one of the words of %ways below (gate: when `file` is there).
 #
+# Taskq::Service->start(journal => directory) does what payload.acts says and writes a journal there instead (Taskq::Acts).
+#
 # Taskq::Service->start(cert => path, key => path) speaks TLS by openssl s_server, one connection at a time, and answers 200 with `true`.
 #
 # It is a process of its own (this file, run as a program), with one more for each connection.
@@ -30,6 +32,7 @@ sub start {
 	require Taskq::Machine;
 	my $dir = Taskq::Machine::temp_dir('sv');
 	my $self = bless { dir => $dir, tls => $o{cert} ? 1 : 0 }, $class;
+	local $ENV{TASKQ_STORM} = $o{journal} || '';
 	my @tls = $o{cert} ? (Taskq::Machine::free_port(), $o{cert}, $o{key}) : ();
 	$self->{child} = Taskq::Machine::spawn(name => 'service', out => "$dir/out",
 		command => [$^X, $INC{'Taskq/Service.pm'} =~ m{^/} ? $INC{'Taskq/Service.pm'} : POSIX::getcwd() . "/$INC{'Taskq/Service.pm'}",
@@ -168,14 +171,32 @@ my %ways = (
 	},
 );
 
+sub answer_said {
+	my ($r) = @_;
+	my $n = remember($r);
+	my $payload = eval { $json->decode($r->{body})->{payload} } || {};
+	my @answers = @{ $payload->{answers} || [{}] };
+	return $answers[$n < @answers ? $n : -1];
+}
+
+# A crash of a service is an answer that breaks off: what ends before it might be asked again within the same attempt.
+sub answer_acted {
+	my ($r) = @_;
+	my $run = Taskq::Acts::begin($ENV{TASKQ_STORM}, 'http', $r->{body});
+	my $act = Taskq::Acts::end($run);
+	my %status = (transient => 500, persistent => 500, limited => 429, bad => 400, unknown => 500);
+	return { how => 'cut' } if $act eq 'crash';
+	return { status => 503, headers => ['Taskq-Snooze: 0.03'] } if $act eq 'snooze';
+	return { body => '{"ran":' } if $act eq 'garbage';
+	return { body => "{\"ran\":\"$run->{lease}\"}" } if $act eq 'ok';
+	return { status => $status{$act}, body => Taskq::Acts::report($act) };
+}
+
 sub serve {
 	my ($sock) = @_;
 	my $kept = '';
 	while (my $r = read_request($sock, \$kept)) {
-		my $n = remember($r);
-		my $payload = eval { $json->decode($r->{body})->{payload} } || {};
-		my @answers = @{ $payload->{answers} || [{}] };
-		my $a = $answers[$n < @answers ? $n : -1];
+		my $a = $ENV{TASKQ_STORM} ? answer_acted($r) : answer_said($r);
 		$ways{ $a->{how} || 'well' }->($sock, $a) or last;
 	}
 	close $sock;
@@ -230,6 +251,7 @@ sub main_tls {
 sub main {
 	($dir, my @tls) = @_;
 	$SIG{PIPE} = 'IGNORE';
+	require(__FILE__ =~ s{Service\.pm$}{Acts.pm}r) if $ENV{TASKQ_STORM};
 	@tls ? main_tls(@tls) : main_plain();
 	return;
 }

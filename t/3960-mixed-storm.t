@@ -104,7 +104,7 @@ sub client_say {
 sub client_task {
 	my ($address, $envelope) = @_;
 	my $run = Taskq::Acts::begin($dir, 'lease', Taskq::HTTP::encode($envelope));
-	client_say($address, $run->{lease}, 'heartbeat', '{"progress":10,"note":"begun","lease_seconds":20}');
+	client_say($address, $run->{lease}, 'heartbeat', '{"progress":10,"note":"begun","lease_seconds":8}');
 	my $act = Taskq::Acts::end($run);
 	return client_say($address, $run->{lease}, 'heartbeat', '{"lease_seconds":1}') if $act eq 'crash';
 	return client_say($address, $run->{lease}, 'release', '{"delay":0}') if $act eq 'snooze';
@@ -115,7 +115,7 @@ sub client_task {
 sub client {
 	my ($address) = @_;
 	while (!-e "$dir/end") {
-		my $r = eval { Taskq::HTTP->connect($address)->request('POST', '/v1/queues/pull/lease', json => { wait => 1, max => 2, lease_seconds => 20 }, close => 1) };
+		my $r = eval { Taskq::HTTP->connect($address)->request('POST', '/v1/queues/pull/lease', json => { wait => 1, max => 2, lease_seconds => 8 }, close => 1) };
 		if (!$r || $r->{status} != 200) {
 			sleep 0.1;
 			next;

@@ -30,16 +30,6 @@ how_word(enum store_attempt_how how)
 }
 
 static void
-put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
-}
-
-static void
 put_number(struct buf *b, const char *before, bool there, int64_t n)
 {
 	buf_puts(b, before);
@@ -70,11 +60,11 @@ static void
 put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a)
 {
 	buf_printf(b, "{\"run\":%d,\"outcome\":\"%s\"", a->run, how_word(a->how));
-	put_text(b, ",\"started_at\":", a->started_at != 0 ? span_of(api_time(r, a->started_at)) : SPAN(""));
-	put_text(b, ",\"ended_at\":", span_of(api_time(r, a->ended_at)));
-	put_text(b, ",\"error_class\":", span_of(task_class_name(a->class)));
-	put_text(b, ",\"error_code\":", a->code);
-	put_text(b, ",\"message\":", a->message);
+	api_put_text(b, ",\"started_at\":", a->started_at != 0 ? span_of(api_time(r, a->started_at)) : SPAN(""));
+	api_put_text(b, ",\"ended_at\":", span_of(api_time(r, a->ended_at)));
+	api_put_text(b, ",\"error_class\":", span_of(task_class_name(a->class)));
+	api_put_text(b, ",\"error_code\":", a->code);
+	api_put_text(b, ",\"message\":", a->message);
 	put_exit(b, a->exit);
 	put_number(b, ",\"worker\":", a->worker > 0, a->worker);
 	buf_putc(b, '}');

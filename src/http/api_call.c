@@ -141,3 +141,13 @@ api_number(struct span text, int min, int max, int *n_r)
 	*n_r = (int)n;
 	return n >= min && n <= max;
 }
+
+void
+api_put_text(struct buf *b, const char *before, struct span s)
+{
+	buf_puts(b, before);
+	if (s.len == 0)
+		buf_puts(b, "null");
+	else
+		buf_json_string(b, s);
+}

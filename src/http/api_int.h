@@ -148,6 +148,7 @@ void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 42
 
 /* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
 
+void api_put_text(struct buf *b, const char *before, struct span s); /* as a JSON string, empty as null; api_call.c */
 void api_put_label(struct buf *b, const char *value);          /* of a metric, escaped; api_metrics.c */
 void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
 

@@ -17,16 +17,6 @@ struct pausing {
 /* --- the answer ------------------------------------------------------------------------------------------------------------ */
 
 static void
-put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
-}
-
-static void
 send(struct http_request *r, struct buf *b)
 {
 	http_reply_header(r, "Cache-Control", SPAN("no-store"));
@@ -40,12 +30,12 @@ reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 	struct http_request *r = g->c->r;
 	struct buf b = { 0 };
 
-	put_text(&b, "{\"what\":", span_of(store_paused_word(g->p.what)));
-	put_text(&b, ",\"name\":", g->p.name);
+	api_put_text(&b, "{\"what\":", span_of(store_paused_word(g->p.what)));
+	api_put_text(&b, ",\"name\":", g->p.name);
 	buf_printf(&b, ",\"paused\":%s,\"changed\":%s", paused ? "true" : "false", changed ? "true" : "false");
-	put_text(&b, ",\"why\":", p != NULL ? p->why : SPAN(""));
-	put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
-	put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
+	api_put_text(&b, ",\"why\":", p != NULL ? p->why : SPAN(""));
+	api_put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
+	api_put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
 	buf_putc(&b, '}');
 	send(r, &b);
 }
@@ -214,11 +204,11 @@ on_pauses(void *arg, enum store_status status, const struct store_pause *pauses,
 	}
 	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < n; i++) {
-		put_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
-		put_text(&b, ",\"name\":", pauses[i].name);
-		put_text(&b, ",\"why\":", pauses[i].why);
-		put_text(&b, ",\"by\":", pauses[i].by);
-		put_text(&b, ",\"at\":", span_of(api_time(c->r, pauses[i].at)));
+		api_put_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
+		api_put_text(&b, ",\"name\":", pauses[i].name);
+		api_put_text(&b, ",\"why\":", pauses[i].why);
+		api_put_text(&b, ",\"by\":", pauses[i].by);
+		api_put_text(&b, ",\"at\":", span_of(api_time(c->r, pauses[i].at)));
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");

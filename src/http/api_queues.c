@@ -4,19 +4,9 @@
 #include "http/api_int.h"
 
 static void
-put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
-}
-
-static void
 put_time(struct http_request *r, struct buf *b, const char *before, int64_t at)
 {
-	put_text(b, before, at != 0 ? span_of(api_time(r, at)) : SPAN(""));
+	api_put_text(b, before, at != 0 ? span_of(api_time(r, at)) : SPAN(""));
 }
 
 static void
@@ -27,8 +17,8 @@ put_pause(struct http_request *r, struct buf *b, const struct store_queue *q)
 		buf_puts(b, "null");
 		return;
 	}
-	put_text(b, "{\"why\":", q->pause.why);
-	put_text(b, ",\"by\":", q->pause.by);
+	api_put_text(b, "{\"why\":", q->pause.why);
+	api_put_text(b, ",\"by\":", q->pause.by);
 	put_time(r, b, ",\"at\":", q->pause.at);
 	buf_putc(b, '}');
 }
@@ -61,7 +51,7 @@ put_queue(const struct api_call *c, struct buf *b, const struct store_queue *q)
 {
 	double age = q->oldest_at != 0 ? (double)(q->now - q->oldest_at) / (double)CLOCK_SECOND : 0;
 
-	put_text(b, "{\"name\":", q->name);
+	api_put_text(b, "{\"name\":", q->name);
 	put_pause(c->r, b, q);
 	buf_printf(b, ",\"ready\":%jd,\"waiting\":%jd,\"processing\":%jd,\"at_least\":%s", (intmax_t)q->ready,
 	    (intmax_t)q->waiting, (intmax_t)q->processing, q->least ? "true" : "false");

@@ -71,7 +71,7 @@ handler served { kind = http
  breaker = $o{breaker}
  $often }
 handler pulled { kind = lease
- $soon }
+ $often }
 handler echo { kind = builtin
  builtin = echo }
 handler nap { kind = builtin
@@ -278,6 +278,9 @@ my $calm = eval {
 };
 if (!$calm) {
 	diag("left: $_\n" . $pg->psql("select row_to_json(x) from taskq.$_ x limit 5")) for qw(ready waiting lease worker pause);
+	diag($pg->psql('select count(*), q.name, k.name, l.grp, l.ord from taskq.ready r join taskq.lane l on l.id = r.lane
+		join taskq.queue q on q.id = l.queue_id join taskq.kind k on k.id = l.kind_id group by 2, 3, 4, 5'));
+	diag($_->get('/v1/handlers')->{body}) for @nodes;
 }
 write_file("$dir/end", '');
 waitpid $_, 0 for @clients;

@@ -230,12 +230,19 @@ sub started_expired {
 	return map { text($_) } grep { $expired{ $_->{id} } } $self->runs;
 }
 
-# Those that were late already.
+# Those that were late already.  A lease that was lost counts as a start, for nobody knows: what comes after it is not held against them.
 sub started_late {
 	my ($self, $late) = @_;
 	my %end = map { ($_->{id} => $_) } $self->ends;
-	return map { "$_: " . join ' ', map { defined $_ ? $_ : '-' } @{ $end{$_} || {} }{qw(status reason code)} }
-		grep { !$end{$_} || !(($end{$_}{code} || '') eq 'EXPIRED' || ($end{$_}{status} || 0) == 3) } @$late;
+	my @wrong;
+	for my $id (grep { !$end{$_} || !(($end{$_}{code} || '') eq 'EXPIRED' || ($end{$_}{status} || 0) == 3) } @$late) {
+		my @leases = sort { $a->{n} <=> $b->{n} } grep { $_->{what} eq 'i' && $_->{lo} le $id && $id le $_->{hi} } map { @$_ } values %{ $self->{held} };
+		my $first = @leases ? $id =~ s/-//gr . $leases[0]{lease} : '';
+		my $said = $self->{verdict}{$first};
+		push @wrong, "$id, under $first: " . join ' ', map { defined $_ ? $_ : '-' } @{ $end{$id} || {} }{qw(status reason code)}
+			if $self->{run}{$first} || ($said && $said->{class} ne 'CRASH');
+	}
+	return @wrong;
 }
 
 # --- order and limits -----------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ my $dir = temp_dir('n');
 chmod 0777, $dir or die "could not chmod \"$dir\": $!";
 my $config = "handler wait { command = {\"/bin/sh\", \"-c\", \"echo ran >>$dir/runs; while [ ! -e $dir/go ]; do sleep 0.05; done\"} }\n";
 
-my $first = Taskq->start(config => $config);
+# The first has a place for one task only, so that the second task is the second's.
+my $first = Taskq->start(config => "workers = 1\nwork { slots = 1 prefetch = 0 }\n$config");
 my $task = $first->submit('wait', {});
 $first->wait_status($task, qr/^processing$/);
 wait_for(sub { read_file("$dir/runs") }, 10, 'the command to run');
-my $second = Taskq->start(config => $config);
+my $second = Taskq->start(config => "workers = 1\n$config");
 is($second->wait_status($task, qr/./)->{status}, 'processing', 'both see it run');
 my $other = $second->submit('wait', {});
 wait_for(sub { (read_file("$dir/runs") =~ tr/\n//) == 2 }, 20, 'a second task to run');

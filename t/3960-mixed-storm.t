@@ -47,8 +47,8 @@ sub config {
 	my %o = (workers => 2, slots => 8, prefetch => 8, poll => '100ms', children => 1, recycle => 0, breaker => 'on', concurrency => 0, adaptive => 'off');
 	%o = (workers => one(1, 2, 2, 3), slots => one(3, 8, 12), prefetch => one(0, 4, 16), poll => one('50ms', '200ms'), children => one(1, 1, 2),
 		recycle => one(0, 5), breaker => one('on', 'off'), concurrency => one(0, 2), adaptive => one('on', 'off')) if $change;
-	my $soon = "retry_base = 10ms\n retry_cap = 100ms\n retry_persistent = 2\n timeout = 120s\n";
-	my $often = "$soon retry_floor = 10000\n breaker_pause = 20ms\n breaker_pause_max = 200ms\n breaker_window = 1s\n";
+	my $often = "retry_base = 10ms\n retry_cap = 100ms\n retry_persistent = 2\n retry_floor = 10000\n timeout = 120s\n " .
+		"breaker_pause = 20ms\n breaker_pause_max = 200ms\n breaker_window = 1s\n";
 	return <<"CONF";
 node = "node$node"
 acceptors = 2

@@ -86,6 +86,7 @@ my $before = 0;
 	my @order = order($before);
 	my @small = grep { $order[$_][2] eq 'small' } 0 .. $#order;
 	my @other = grep { $order[$_][1] eq 'other' } 0 .. $#order;
+	note("places of the small tenant's tasks behind the flood of another: @small; of the other queue's: @other");
 	is(scalar @small, 5, 'five of the small tenant');
 	is(scalar @other, 5, 'five of the other queue');
 	is(scalar(grep { $other[$_] > 2 * $_ + 1 } 0 .. 4), 0, 'the queues took turns') or diag("@other");

@@ -6,6 +6,13 @@ CREATE FUNCTION taskq.at(uuid, integer) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$select encode(set_byte(set_byte(uuid_send($1), 14, $2 / 256), 15, $2 % 256), 'hex')::uuid$_$;
 
+CREATE FUNCTION taskq.audit_append_only() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+	raise exception 'taskq.audit is only appended to' using errcode = 'insufficient_privilege';
+end $$;
+
 CREATE FUNCTION taskq.batch(uuid) RETURNS bytea
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$select substr(uuid_send($1), 1, 14)$_$;
@@ -64,6 +71,98 @@ CREATE TABLE taskq.amend (
 
 COMMENT ON TABLE taskq.amend IS 'what a retry by hand changes: stands beside the task, never in it';
 
+CREATE TABLE taskq.audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    act text NOT NULL,
+    by text NOT NULL,
+    why text NOT NULL,
+    target jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE taskq.audit IS 'one row per act of an operator: only appended to';
+
+ALTER TABLE taskq.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE taskq.block (
+    kind text NOT NULL,
+    schema_version text DEFAULT ''::text NOT NULL,
+    why text NOT NULL,
+    by text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE taskq.block IS 'what must not be replayed: a task type, or one schema version of it (empty: all)';
+
+CREATE TABLE taskq.cause (
+    id integer NOT NULL,
+    queue_id integer NOT NULL,
+    kind_id integer NOT NULL,
+    reason text NOT NULL,
+    class smallint NOT NULL,
+    code text NOT NULL,
+    fingerprint uuid NOT NULL,
+    schema_version text NOT NULL,
+    sample text NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    filed bigint DEFAULT 0 NOT NULL,
+    open bigint DEFAULT 0 NOT NULL,
+    seen_by text,
+    seen_at timestamp with time zone,
+    note text,
+    due_at timestamp with time zone,
+    escalated_at timestamp with time zone
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
+
+COMMENT ON TABLE taskq.cause IS 'dead letters that are alike: a few rows for any number of letters';
+
+COMMENT ON COLUMN taskq.cause.class IS '0: none was told';
+
+COMMENT ON COLUMN taskq.cause.fingerprint IS 'of class, code and the message without what differs from letter to letter';
+
+COMMENT ON COLUMN taskq.cause.open IS 'letters without a resolution; with the rows of cause_delta that were not folded in yet';
+
+COMMENT ON COLUMN taskq.cause.seen_by IS 'who acknowledged it; it is taken back when its last letter is resolved';
+
+COMMENT ON COLUMN taskq.cause.due_at IS 'said with the acknowledgement; else it follows from the oldest letter and the time its owner has';
+
+CREATE TABLE taskq.cause_delta (
+    id bigint NOT NULL,
+    cause integer NOT NULL,
+    n integer NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+COMMENT ON TABLE taskq.cause_delta IS 'appended by whoever resolves letters, folded into cause by the keeper: nobody waits for the row of a cause';
+
+ALTER TABLE taskq.cause_delta ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.cause_delta_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE taskq.cause ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.cause_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE taskq.dead (
     id uuid NOT NULL,
     lease_id bigint NOT NULL,
@@ -85,11 +184,28 @@ CREATE TABLE taskq.dead (
     payload bytea NOT NULL,
     resolution smallint,
     resolved_at timestamp with time zone,
-    CONSTRAINT dead_resolution CHECK ((resolution = 1)),
-    CONSTRAINT dead_resolved CHECK (((resolution IS NULL) = (resolved_at IS NULL)))
+    cause integer,
+    trace_id text,
+    labels jsonb,
+    tail text,
+    history jsonb,
+    sweep bigint,
+    why text,
+    by text,
+    CONSTRAINT dead_resolution CHECK ((resolution = ANY (ARRAY[1, 2, 3]))),
+    CONSTRAINT dead_resolved CHECK (((resolution IS NULL) = (resolved_at IS NULL))),
+    CONSTRAINT dead_schema CHECK ((num_nonnulls(cause, history) = ANY (ARRAY[0, 2])))
 );
 
-COMMENT ON COLUMN taskq.dead.resolution IS 'null: open; 1 retried by hand';
+COMMENT ON COLUMN taskq.dead.resolution IS 'null: open; 1 replayed, 2 discarded, 3 fixed by hand';
+
+COMMENT ON COLUMN taskq.dead.cause IS 'null: just written, the keeper has not filed it yet';
+
+COMMENT ON COLUMN taskq.dead.tail IS 'end of what the handler wrote to stderr';
+
+COMMENT ON COLUMN taskq.dead.history IS 'every attempt, as it was when the letter was filed: tried rows do not live as long';
+
+COMMENT ON COLUMN taskq.dead.sweep IS 'that resolved it; null: a single act of somebody';
 
 CREATE TABLE taskq.done (
     id uuid NOT NULL,
@@ -216,6 +332,29 @@ CREATE TABLE taskq.migration (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE taskq.owner (
+    id integer NOT NULL,
+    queue text DEFAULT ''::text NOT NULL,
+    kind text DEFAULT ''::text NOT NULL,
+    fingerprint uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    owner text NOT NULL,
+    sla bigint NOT NULL,
+    CONSTRAINT owner_sla_check CHECK ((sla > 0))
+);
+
+COMMENT ON TABLE taskq.owner IS 'whose dead letters those of a queue, a task type or a fingerprint are: the row that says most wins; empty, and zero: any';
+
+COMMENT ON COLUMN taskq.owner.sla IS 'us from the death of a letter until something has to have been done about it';
+
+ALTER TABLE taskq.owner ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.owner_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE taskq.pause (
     what smallint NOT NULL,
     name text NOT NULL,
@@ -283,6 +422,70 @@ CREATE TABLE taskq.serves (
 
 COMMENT ON TABLE taskq.serves IS 'task types that a worker has handlers for; lives with its row';
 
+CREATE TABLE taskq.sweep (
+    id bigint NOT NULL,
+    act smallint NOT NULL,
+    state smallint DEFAULT 1 NOT NULL,
+    filter jsonb NOT NULL,
+    rate double precision DEFAULT 0 NOT NULL,
+    concurrency integer DEFAULT 0 NOT NULL,
+    canary integer DEFAULT 0 NOT NULL,
+    stop_share double precision,
+    most bigint,
+    payload bytea,
+    by text NOT NULL,
+    why text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    tat timestamp with time zone,
+    seen_cause integer DEFAULT 0 NOT NULL,
+    seen_at timestamp with time zone,
+    seen_id uuid,
+    moved bigint DEFAULT 0 NOT NULL,
+    blocked bigint DEFAULT 0 NOT NULL,
+    succeeded bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    ended_at timestamp with time zone,
+    ended_why text,
+    CONSTRAINT sweep_act CHECK ((act = ANY (ARRAY[1, 2, 3]))),
+    CONSTRAINT sweep_canary_check CHECK ((canary >= 0)),
+    CONSTRAINT sweep_concurrency_check CHECK ((concurrency >= 0)),
+    CONSTRAINT sweep_ended CHECK (((state = ANY (ARRAY[3, 4, 5])) = (ended_at IS NOT NULL))),
+    CONSTRAINT sweep_rate_check CHECK ((rate >= (0)::double precision)),
+    CONSTRAINT sweep_state CHECK ((state = ANY (ARRAY[1, 2, 3, 4, 5])))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
+
+COMMENT ON TABLE taskq.sweep IS 'a replay, a discard or a fix of many letters, with everything needed to go on after any crash; it takes those that were dead when it was made';
+
+COMMENT ON COLUMN taskq.sweep.act IS '1 replay, 2 discard, 3 fixed by hand';
+
+COMMENT ON COLUMN taskq.sweep.state IS '1 runs, 2 paused, 3 done, 4 cancelled, 5 stopped by itself';
+
+COMMENT ON COLUMN taskq.sweep.tat IS 'theoretical arrival time of its rate, as of gates';
+
+ALTER TABLE taskq.sweep ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME taskq.sweep_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE taskq.swept (
+    sweep bigint NOT NULL,
+    id uuid NOT NULL,
+    lease_id bigint NOT NULL,
+    bucket smallint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    outcome smallint
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+COMMENT ON TABLE taskq.swept IS 'letters that a replay made tasks again, and what became of them';
+
+COMMENT ON COLUMN taskq.swept.outcome IS 'null: not known yet; 1 succeeded, 2 dead or failed again, 3 cancelled';
+
 CREATE TABLE taskq.task (
     id uuid NOT NULL,
     bucket smallint NOT NULL,
@@ -310,6 +513,7 @@ CREATE TABLE taskq.tried (
     code text,
     message text,
     exit integer,
+    tail text,
     CONSTRAINT tried_why CHECK ((why = ANY (ARRAY[1, 2, 3, 4, 5])))
 )
 PARTITION BY RANGE (id);
@@ -378,6 +582,21 @@ COMMENT ON SEQUENCE taskq.writer IS 'identity of a process life: part of its tas
 ALTER TABLE ONLY taskq.amend
     ADD CONSTRAINT amend_pkey PRIMARY KEY (id, bucket);
 
+ALTER TABLE ONLY taskq.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.block
+    ADD CONSTRAINT block_pkey PRIMARY KEY (kind, schema_version);
+
+ALTER TABLE ONLY taskq.cause_delta
+    ADD CONSTRAINT cause_delta_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.cause
+    ADD CONSTRAINT cause_name UNIQUE (queue_id, kind_id, reason, class, code, fingerprint, schema_version);
+
+ALTER TABLE ONLY taskq.cause
+    ADD CONSTRAINT cause_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY taskq.dead
     ADD CONSTRAINT dead_pkey PRIMARY KEY (id, lease_id, bucket);
 
@@ -414,6 +633,12 @@ ALTER TABLE ONLY taskq.meta
 ALTER TABLE ONLY taskq.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY taskq.owner
+    ADD CONSTRAINT owner_of UNIQUE (queue, kind, fingerprint);
+
+ALTER TABLE ONLY taskq.owner
+    ADD CONSTRAINT owner_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY taskq.pause
     ADD CONSTRAINT pause_pkey PRIMARY KEY (what, name);
 
@@ -432,6 +657,12 @@ ALTER TABLE ONLY taskq.ready
 ALTER TABLE ONLY taskq.serves
     ADD CONSTRAINT serves_pkey PRIMARY KEY (inc, name);
 
+ALTER TABLE ONLY taskq.sweep
+    ADD CONSTRAINT sweep_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY taskq.swept
+    ADD CONSTRAINT swept_pkey PRIMARY KEY (sweep, id, lease_id, bucket);
+
 ALTER TABLE ONLY taskq.task
     ADD CONSTRAINT task_pkey PRIMARY KEY (id, bucket);
 
@@ -447,7 +678,11 @@ ALTER TABLE ONLY taskq.waiting
 ALTER TABLE ONLY taskq.worker
     ADD CONSTRAINT worker_pkey PRIMARY KEY (inc);
 
+CREATE INDEX dead_cause ON taskq.dead USING btree (cause, died_at, id) WHERE (resolution IS NULL);
+
 CREATE UNIQUE INDEX dead_open ON taskq.dead USING btree (id, bucket) WHERE (resolution IS NULL);
+
+CREATE INDEX dead_unfiled ON taskq.dead USING btree (died_at) WHERE (cause IS NULL);
 
 CREATE INDEX expiry_at ON taskq.expiry USING btree (at);
 
@@ -461,9 +696,19 @@ CREATE INDEX lease_worker ON taskq.lease USING btree (worker);
 
 CREATE INDEX serves_name ON taskq.serves USING btree (name);
 
+CREATE INDEX swept_open ON taskq.swept USING btree (sweep) WHERE (outcome IS NULL);
+
 CREATE INDEX waiting_counted ON taskq.waiting USING btree (lane, id) WHERE counted;
 
 CREATE INDEX waiting_due ON taskq.waiting USING btree (due_at);
+
+CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON taskq.audit FOR EACH STATEMENT EXECUTE FUNCTION taskq.audit_append_only();
+
+ALTER TABLE ONLY taskq.cause
+    ADD CONSTRAINT cause_kind_id_fkey FOREIGN KEY (kind_id) REFERENCES taskq.kind(id);
+
+ALTER TABLE ONLY taskq.cause
+    ADD CONSTRAINT cause_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES taskq.queue(id);
 
 ALTER TABLE ONLY taskq.gate
     ADD CONSTRAINT gate_queue_id_fkey FOREIGN KEY (queue_id) REFERENCES taskq.queue(id);

@@ -1,0 +1,151 @@
+-- 0005 dead letters: what they died of, whose they are, what is done with many of them, and who did it.
+
+-- causes -------------------------------------------------------------------------------------------------------------------
+
+create table taskq.cause (
+	id integer generated always as identity primary key,
+	queue_id integer not null references taskq.queue,
+	kind_id integer not null references taskq.kind,
+	reason text not null,
+	class smallint not null,
+	code text not null,
+	fingerprint uuid not null,
+	schema_version text not null,
+	sample text not null,
+	first_at timestamptz not null,
+	last_at timestamptz not null,
+	filed bigint not null default 0,
+	open bigint not null default 0,
+	seen_by text,
+	seen_at timestamptz,
+	note text,
+	due_at timestamptz,
+	escalated_at timestamptz,
+	constraint cause_name unique (queue_id, kind_id, reason, class, code, fingerprint, schema_version)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+comment on table taskq.cause is 'dead letters that are alike: a few rows for any number of letters';
+comment on column taskq.cause.class is '0: none was told';
+comment on column taskq.cause.fingerprint is 'of class, code and the message without what differs from letter to letter';
+comment on column taskq.cause.open is 'letters without a resolution; with the rows of cause_delta that were not folded in yet';
+comment on column taskq.cause.seen_by is 'who acknowledged it; it is taken back when its last letter is resolved';
+comment on column taskq.cause.due_at is 'said with the acknowledgement; else it follows from the oldest letter and the time its owner has';
+
+create table taskq.cause_delta (
+	id bigint generated always as identity primary key,
+	cause integer not null,
+	n integer not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+comment on table taskq.cause_delta is 'appended by whoever resolves letters, folded into cause by the keeper: nobody waits for the row of a cause';
+
+create table taskq.owner (
+	id integer generated always as identity primary key,
+	queue text not null default '',
+	kind text not null default '',
+	fingerprint uuid not null default '00000000-0000-0000-0000-000000000000',
+	owner text not null,
+	sla bigint not null check (sla > 0),
+	constraint owner_of unique (queue, kind, fingerprint)
+);
+comment on table taskq.owner is 'whose dead letters those of a queue, a task type or a fingerprint are: the row that says most wins; empty, and zero: any';
+comment on column taskq.owner.sla is 'us from the death of a letter until something has to have been done about it';
+
+-- letters ------------------------------------------------------------------------------------------------------------------------
+
+alter table taskq.dead
+	add column cause integer,
+	add column trace_id text,
+	add column labels jsonb,
+	add column tail text,
+	add column history jsonb,
+	add column sweep bigint,
+	add column why text,
+	add column by text,
+	drop constraint dead_resolution,
+	add constraint dead_resolution check (resolution in (1, 2, 3)),
+	add constraint dead_schema check (num_nonnulls(cause, history) in (0, 2));
+comment on column taskq.dead.cause is 'null: just written, the keeper has not filed it yet';
+comment on column taskq.dead.resolution is 'null: open; 1 replayed, 2 discarded, 3 fixed by hand';
+comment on column taskq.dead.tail is 'end of what the handler wrote to stderr';
+comment on column taskq.dead.history is 'every attempt, as it was when the letter was filed: tried rows do not live as long';
+comment on column taskq.dead.sweep is 'that resolved it; null: a single act of somebody';
+create index dead_unfiled on taskq.dead (died_at) where cause is null;
+create index dead_cause on taskq.dead (cause, died_at, id) where resolution is null;
+
+alter table taskq.tried add column tail text;
+
+-- passes over many letters ---------------------------------------------------------------------------------------------------------
+
+create table taskq.sweep (
+	id bigint generated always as identity primary key,
+	act smallint not null,
+	state smallint not null default 1,
+	filter jsonb not null,
+	rate double precision not null default 0 check (rate >= 0),
+	concurrency integer not null default 0 check (concurrency >= 0),
+	canary integer not null default 0 check (canary >= 0),
+	stop_share double precision,
+	most bigint,
+	payload bytea,
+	by text not null,
+	why text not null,
+	at timestamptz not null default now(),
+	tat timestamptz,
+	seen_cause integer not null default 0,
+	seen_at timestamptz,
+	seen_id uuid,
+	moved bigint not null default 0,
+	blocked bigint not null default 0,
+	succeeded bigint not null default 0,
+	failed bigint not null default 0,
+	ended_at timestamptz,
+	ended_why text,
+	constraint sweep_act check (act in (1, 2, 3)),
+	constraint sweep_state check (state in (1, 2, 3, 4, 5)),
+	constraint sweep_ended check ((state in (3, 4, 5)) = (ended_at is not null))
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+comment on table taskq.sweep is 'a replay, a discard or a fix of many letters, with everything needed to go on after any crash; it takes those that were dead when it was made';
+comment on column taskq.sweep.act is '1 replay, 2 discard, 3 fixed by hand';
+comment on column taskq.sweep.state is '1 runs, 2 paused, 3 done, 4 cancelled, 5 stopped by itself';
+comment on column taskq.sweep.tat is 'theoretical arrival time of its rate, as of gates';
+
+create table taskq.swept (
+	sweep bigint not null,
+	id uuid not null,
+	lease_id bigint not null,
+	bucket smallint not null,
+	at timestamptz not null default now(),
+	outcome smallint,
+	primary key (sweep, id, lease_id, bucket)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+comment on table taskq.swept is 'letters that a replay made tasks again, and what became of them';
+comment on column taskq.swept.outcome is 'null: not known yet; 1 succeeded, 2 dead or failed again, 3 cancelled';
+create index swept_open on taskq.swept (sweep) where outcome is null;
+
+create table taskq.block (
+	kind text not null,
+	schema_version text not null default '',
+	why text not null,
+	by text not null,
+	at timestamptz not null default now(),
+	primary key (kind, schema_version)
+);
+comment on table taskq.block is 'what must not be replayed: a task type, or one schema version of it (empty: all)';
+
+-- who did what ----------------------------------------------------------------------------------------------------------------------
+
+create table taskq.audit (
+	id bigint generated always as identity primary key,
+	at timestamptz not null default now(),
+	act text not null,
+	by text not null,
+	why text not null,
+	target jsonb not null,
+	n bigint not null
+);
+comment on table taskq.audit is 'one row per act of an operator: only appended to';
+create function taskq.audit_append_only() returns trigger language plpgsql as $$
+begin
+	raise exception 'taskq.audit is only appended to' using errcode = 'insufficient_privilege';
+end $$;
+create trigger audit_append_only before update or delete or truncate on taskq.audit
+	for each statement execute function taskq.audit_append_only();

@@ -91,6 +91,15 @@ void task_class_of_status(int status, struct task_failure *f_r);
 /* It has a meaning of its own, not only that of "every other" exit or of its hundred. */
 bool task_class_exit_is_special(int exit);
 
+/* --- dead letters: task_dead.c, task_fingerprint.c ---------------------------------------------------------------------- */
+
+/* Why a task is dead, stored with its letter: RETRY_EXHAUSTED, NON_RETRYABLE, NO_HANDLER, EXPIRED, QUARANTINED, INVALID_PAYLOAD, UNKNOWN_CLASS,
+ * UNKNOWN_CODE.  Never rename one. */
+bool task_dead_reason_known(struct span word) MUSTCHECK;
+/* Of a failure that is not to be repeated: the word that its code is, else NON_RETRYABLE. */
+const char *task_dead_reason(struct span code) MUSTCHECK;
+extern const char *const task_dead_reasons[]; /* null at the end */
+
 /* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
 
 struct task_backoff {

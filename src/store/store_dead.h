@@ -37,10 +37,10 @@ void store_purge_letters(struct store *s, store_count_fn *fn, void *arg);
 /* --- reading: store_dead_read.c --------------------------------------------------------------------------------------------------- */
 
 enum store_resolution {
-	STORE_OPEN,
-	STORE_REPLAYED,
-	STORE_DISCARDED,
-	STORE_FIXED
+	STORE_LETTER_OPEN,
+	STORE_LETTER_REPLAYED,
+	STORE_LETTER_DISCARDED,
+	STORE_LETTER_FIXED
 }; /* dead.resolution; OPEN is null there */
 
 struct store_letter {

@@ -5,8 +5,10 @@
 -- $3 reset bool          attempts start again at zero
 -- $4 rid int8
 -- $5 run int4            of the letter
+-- $6 by text             who did it; empty: was not told
+-- $7 why text
 -- result: lane int4
--- tables: dead, amend, ready
+-- tables: dead, amend, ready, audit
 with x as (
 	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and run = $5 and resolution is null returning *
 ),
@@ -14,6 +16,9 @@ a as (
 	insert into taskq.amend (id, bucket, version, max_attempts)
 	select x.id, x.bucket, 1, least(x.max_attempts + $2, 32000) from x
 	on conflict (id, bucket) do update set max_attempts = excluded.max_attempts
+),
+u as (
+	insert into taskq.audit (act, by, why, target, n) select 'retry', $6, $7, jsonb_build_object('task', x.id), 1 from x
 )
 insert into taskq.ready (lane, prio, start, rid, bucket, lo, hi, n, run, attempts, crashes, amended)
 select x.lane, x.prio, x.id, $4, x.bucket, x.id, x.id, 1, x.run, case when $3 then 0 else x.attempts end, 0, true from x

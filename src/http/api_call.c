@@ -142,6 +142,26 @@ api_number(struct span text, int min, int max, int *n_r)
 	return n >= min && n <= max;
 }
 
+bool
+api_cursor_number(struct span text, int64_t *n_r)
+{
+	*n_r = 0;
+	for (size_t i = 0; i < text.len && text.len <= 18; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return false;
+		*n_r = 10 * *n_r + (text.ptr[i] - '0');
+	}
+	return *n_r > 0;
+}
+
+void
+api_reply_json(struct api_call *c, struct buf *b)
+{
+	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
+	http_reply(c->r, 200, "application/json", buf_span(b));
+	buf_free(b);
+}
+
 void
 api_put_text(struct buf *b, const char *before, struct span s)
 {

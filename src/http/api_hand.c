@@ -6,6 +6,12 @@
 
 #define EXTRA_MAX TASK_ATTEMPTS_MAX
 
+/* In the arena of the request. */
+struct hand {
+	struct store_retry how;
+	struct store_who who;
+};
+
 /* --- the body ---------------------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -29,39 +35,46 @@ take_reset(struct api_call *c, const json_t *value, struct store_retry *how)
 }
 
 static bool
-take_members(struct api_call *c, json_t *body, struct store_retry *how)
+take_member(struct api_call *c, const char *name, const json_t *value, struct hand *h)
+{
+	struct span s = span_of(name);
+	enum api_took took;
+
+	if (span_is(s, "extra_attempts"))
+		return take_extra(c, value, &h->how);
+	if (span_is(s, "reset_attempts"))
+		return take_reset(c, value, &h->how);
+	took = api_who_member(c, name, value, &h->who);
+	if (took == API_OTHER)
+		return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
+		    "expected only extra_attempts, reset_attempts, by, why");
+	return took == API_TOOK;
+}
+
+static bool
+take_members(struct api_call *c, json_t *body, struct hand *h)
 {
 	const char *name;
 	json_t *value;
 
 	json_object_foreach(body, name, value)
 	{
-		struct span s = span_of(name);
-
-		if (span_is(s, "extra_attempts")) {
-			if (!take_extra(c, value, how))
-				return false;
-		} else if (span_is(s, "reset_attempts")) {
-			if (!take_reset(c, value, how))
-				return false;
-		} else {
-			return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
-			    "expected only extra_attempts, reset_attempts");
-		}
+		if (!take_member(c, name, value, h))
+			return false;
 	}
 	return true;
 }
 
 /* False: answered. */
 static bool
-read_body(struct api_call *c, struct store_retry *how)
+read_body(struct api_call *c, struct hand *h)
 {
 	json_t *body;
 	bool good;
 
 	if (!api_call_body(c, &body))
 		return false;
-	good = body == NULL || take_members(c, body, how);
+	good = body == NULL || take_members(c, body, h);
 	json_decref(body);
 	return good;
 }
@@ -87,12 +100,12 @@ void
 api_task_retry(void *app, struct http_request *r)
 {
 	struct api_call *c = api_call_new(app, r);
-	struct store_retry how = { .extra_attempts = 0, .reset_attempts = true };
+	struct hand *h = arena_alloc(http_arena(r), sizeof(*h));
 
+	*h = (struct hand){ .how.reset_attempts = true };
 	c->verb = "retry";
-	if (!api_call_id(c) || !read_body(c, &how))
-		return;
-	store_retry(c->api->store, &c->id, &how, on_done, c);
+	if (api_call_id(c) && read_body(c, h))
+		store_retry(c->api->store, &c->id, &h->how, &h->who, on_done, c);
 }
 
 /* The earlier service took no body, kept the count and allowed three more. */
@@ -101,10 +114,11 @@ api_task_retry_compat(void *app, struct http_request *r)
 {
 	struct api_call *c = api_call_new(app, r);
 	static const struct store_retry how = { .extra_attempts = 3, .reset_attempts = false };
+	static const struct store_who nobody;
 
 	c->verb = "retry";
 	if (api_call_id(c))
-		store_retry(c->api->store, &c->id, &how, on_done, c);
+		store_retry(c->api->store, &c->id, &how, &nobody, on_done, c);
 }
 
 static void
@@ -123,7 +137,10 @@ api_task_cancel(void *app, struct http_request *r)
 {
 	struct api_call *c = api_call_new(app, r);
 
+	struct store_who *who = arena_alloc(http_arena(r), sizeof(*who));
+
+	*who = (struct store_who){ 0 };
 	c->verb = "cancel";
-	if (api_call_id(c) && api_call_no_members(c))
-		store_cancel(c->api->store, &c->id, on_cancelled, c);
+	if (api_call_id(c) && api_who_body(c, who))
+		store_cancel(c->api->store, &c->id, who, on_cancelled, c);
 }

@@ -114,30 +114,53 @@ api_refuse_handler(struct http_request *r, struct span name, const char *advice)
 	http_reply_problem(r, &p);
 }
 
-void
-api_handler_reset(void *app, struct http_request *r)
-{
-	const struct api *a = api_of(app);
-	struct span name = http_param(r, "name");
-	const struct conf_handler *h = conf_handler_find(a->conf, name);
-	struct buf b = { 0 };
-	struct seen s;
+struct resetting {
+	struct api_call *c;
+	const struct conf_handler *h;
+	struct store_who who;
+};
 
-	if (!api_call_no_members(api_call_new(app, r)))
-		return;
-	if (h == NULL) {
-		api_refuse_handler(r, name, "GET /v1/handlers lists them");
+/* The act is told first: when it cannot be, nothing was done. */
+static void
+on_told(void *arg, enum store_status status)
+{
+	struct resetting *g = arg;
+	const struct api *a = g->c->api;
+	struct seen s = look(a, g->h);
+	struct buf b = { 0 };
+
+	if (status != STORE_OK) {
+		api_reply_later(g->c->r, false);
 		return;
 	}
-	s = look(a, h);
-	log_notice(
-	    "handler reset by hand", log_str("handler", h->title), log_str("breaker", guard_state_name(s.now.state)));
+	log_notice("handler reset by hand", log_str("handler", g->h->title),
+	    log_str("breaker", guard_state_name(s.now.state)), log_span("why", g->who.why), log_span("by", g->who.by));
 	guard_reset(s.guard);
 	if (a->wake != NULL)
 		wake_workers_ring(a->wake);
-	s = look(a, h);
+	s = look(a, g->h);
 	put_handler(&b, &s);
-	reply(r, &b);
+	reply(g->c->r, &b);
+}
+
+void
+api_handler_reset(void *app, struct http_request *r)
+{
+	struct resetting *g = arena_alloc(http_arena(r), sizeof(*g));
+	struct span name = http_param(r, "name");
+	struct buf target = { 0 };
+
+	*g = (struct resetting){ .c = api_call_new(app, r), .h = conf_handler_find(api_of(app)->conf, name) };
+	if (!api_who_body(g->c, &g->who))
+		return;
+	if (g->h == NULL) {
+		api_refuse_handler(r, name, "GET /v1/handlers lists them");
+		return;
+	}
+	api_put_text(&target, "{\"handler\":", span_of(g->h->title));
+	buf_putc(&target, '}');
+	store_audit_add(g->c->api->store, "handler.reset", &g->who, buf_span(&target), 1, on_told, g);
+	buf_free(&target);
 }
 
 /* --- metrics ------------------------------------------------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "http/http.h"
 #include "run/run_pull.h"
+#include "store/store_audit.h"
 #include "sys/guard.h"
 #include "sys/wake.h"
 
@@ -79,6 +80,27 @@ const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;
 /* Decimal digits only, min..max; false when it is something else. */
 bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
+bool api_cursor_number(struct span text, int64_t *n_r) MUSTCHECK; /* a cursor that is a number above zero */
+void api_reply_json(struct api_call *c, struct buf *b);           /* 200, not to be kept by caches; frees */
+
+/* --- api_query.c: the parameters of a query ---------------------------------------------------------------------------------------- */
+
+struct api_parameter {
+	const char *name;
+	bool (*take)(struct api_call *c, struct span value); /* false: it is refused with ... */
+	const char *expected;
+};
+bool api_query(struct api_call *c, const struct api_parameter *table, int n) MUSTCHECK; /* false: answered */
+
+/* --- api_who.c: who acts, and why -------------------------------------------------------------------------------------------------- */
+
+enum api_took { API_OTHER, API_TOOK, API_ANSWERED };
+/* A member of a body, which is one of the two or another. */
+enum api_took api_who_member(
+    struct api_call *c, const char *name, const json_t *value, struct store_who *who) MUSTCHECK;
+bool api_who_told(struct api_call *c, const struct store_who *who) MUSTCHECK; /* both of them; false: answered */
+bool api_who_body(
+    struct api_call *c, struct store_who *who) MUSTCHECK; /* a body, if any, of these only; false: answered */
 
 /* --- api_wait.c, api_prefer.c: Prefer: wait=N -------------------------------------------------------------------------------- */
 
@@ -114,9 +136,9 @@ struct api_pull {
 	int max;
 	int64_t ttl; /* us; 0: that of the handler */
 	struct span worker;
-	int64_t asked_at; /* clock_now() */
-	int64_t again;    /* the same: when a limit that holds it may let go; INT64_MAX: not known */
-	int tries;        /* that found somebody else counting */
+	int64_t asked_at;  /* clock_now() */
+	int64_t again;     /* the same: when a limit that holds it may let go; INT64_MAX: not known */
+	int tries;         /* that found somebody else counting */
 	int64_t until;     /* clock_now(): how long it waits */
 	bool served;       /* it has waited, and others may after it */
 	struct buf leases; /* of the answer */
@@ -149,8 +171,8 @@ void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 42
 /* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
 
 void api_put_text(struct buf *b, const char *before, struct span s); /* as a JSON string, empty as null; api_call.c */
-void api_put_label(struct buf *b, const char *value);          /* of a metric, escaped; api_metrics.c */
-void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
+void api_put_label(struct buf *b, const char *value);                /* of a metric, escaped; api_metrics.c */
+void api_handlers_metrics(const struct api *a, struct buf *b);       /* what the guard of this node counts */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */
 struct span api_trace(const struct http_request *r);

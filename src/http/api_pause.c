@@ -6,9 +6,6 @@
  */
 #include "http/api_int.h"
 
-#define WHY_MAX 500
-#define BY_MAX 100
-
 struct pausing {
 	struct api_call *c;
 	struct store_pause p;
@@ -64,43 +61,6 @@ on_resumed(void *arg, enum store_status status, bool changed, const struct store
 /* --- the question ---------------------------------------------------------------------------------------------------------- */
 
 static bool
-take_text(struct api_call *c, const char *name, const json_t *value, size_t max, struct span *text_r)
-{
-	const char *text = json_string_value(value);
-	struct span s;
-
-	if (text == NULL || (s = span_of(text)).len > max)
-		return api_refuse(c, "invalid_field", arena_printf(http_arena(c->r), "/%s", name),
-		    arena_printf(http_arena(c->r), "expected a string of at most %zu bytes", max));
-	*text_r = arena_span(http_arena(c->r), s);
-	return true;
-}
-
-static bool
-take_members(struct pausing *g, json_t *body)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(body, name, value)
-	{
-		struct span s = span_of(name);
-
-		if (span_is(s, "why")) {
-			if (!take_text(g->c, name, value, WHY_MAX, &g->p.why))
-				return false;
-		} else if (span_is(s, "by")) {
-			if (!take_text(g->c, name, value, BY_MAX, &g->p.by))
-				return false;
-		} else {
-			return api_refuse(g->c, "unknown_field", arena_printf(http_arena(g->c->r), "/%.200s", name),
-			    "expected only why, by");
-		}
-	}
-	return true;
-}
-
-static bool
 take_name(struct pausing *g)
 {
 	g->p.name = http_param(g->c->r, "name");
@@ -112,14 +72,13 @@ take_name(struct pausing *g)
 static bool
 take_body(struct pausing *g)
 {
-	json_t *body;
-	bool good;
+	struct store_who who = { 0 };
 
-	if (!api_call_body(g->c, &body))
+	if (!api_who_body(g->c, &who))
 		return false;
-	good = body == NULL || take_members(g, body);
-	json_decref(body);
-	return good;
+	g->p.why = who.why;
+	g->p.by = who.by;
+	return true;
 }
 
 /* Null: answered. */
@@ -151,7 +110,7 @@ begin_resume(void *app, struct http_request *r, enum store_paused what)
 	struct pausing *g = begin(app, r, what);
 
 	if (g != NULL)
-		store_resume(g->c->api->store, what, g->p.name, on_resumed, g);
+		store_resume(g->c->api->store, &g->p, on_resumed, g);
 }
 
 void

@@ -18,13 +18,15 @@
 #include "task/task.h"
 
 struct store;
+struct store_who; /* store_audit.h */
 struct store_held;
 struct store_outcome;
 
 /* What becomes of a task whose client said that it failed, or nothing until its lease ended (`report` null); decided by whoever knows
  * the handlers.  `report` is a JSON object with error_class, error_code, message, retry_after.  What the outcome points to is of the arena.  True: the handler is to be
  * paused, for it was not let in. */
-typedef bool store_judge_fn(void *arg, const struct conf *conf, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o_r);
+typedef bool store_judge_fn(void *arg, const struct conf *conf, struct arena *a, const struct store_held *h,
+    struct span report, struct store_outcome *o_r);
 
 enum store_status { STORE_OK, STORE_REFUSED, STORE_FAILED, STORE_UNSURE };
 
@@ -37,8 +39,8 @@ struct store_options {
 	struct id boot;         /* this start of the supervisor */
 	int submit_connections; /* 0 where the role needs none */
 	int read_connections;
-	bool worker; /* a connection for store_step() */
-	bool keeper; /* a connection for the duties */
+	bool worker;           /* a connection for store_step() */
+	bool keeper;           /* a connection for the duties */
 	store_judge_fn *judge; /* null where nobody says fail and nothing is taken back */
 	void *judge_arg;
 };
@@ -168,13 +170,14 @@ int64_t store_result_life(const struct conf *c, struct span queue);
 
 /* --- by hand: store_hand.c ---------------------------------------------------------------------------------------------------- */
 
-/* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task. */
-void store_cancel(struct store *s, const struct id *id, store_row_fn *fn, void *arg);
+/* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task.  `who` must live until then. */
+void store_cancel(struct store *s, const struct id *id, const struct store_who *who, store_row_fn *fn, void *arg);
 struct store_retry {
 	int extra_attempts; /* added to max_attempts */
 	bool reset_attempts;
 };
-void store_retry(struct store *s, const struct id *id, const struct store_retry *how, store_row_fn *fn, void *arg);
+void store_retry(struct store *s, const struct id *id, const struct store_retry *how, const struct store_who *who,
+    store_row_fn *fn, void *arg);
 
 /* --- pauses: store_pause.c ------------------------------------------------------------------------------------------------------ */
 
@@ -191,10 +194,10 @@ struct store_pause {
 const char *store_paused_word(enum store_paused what); /* "queue", "type", "handler" */
 
 /* changed: by this call, as far as can be known.  store_pause(): the pause that stands, which is the earlier one when there was one.
- * store_resume(): the pause that ended; null: there was none.  What `p` points to need not live on. */
+ * store_resume(): the pause that ended, null: there was none; `p` names what, and who ends it.  What `p` points to need not live on. */
 typedef void store_pause_fn(void *arg, enum store_status status, bool changed, const struct store_pause *p);
 void store_pause(struct store *s, const struct store_pause *p, store_pause_fn *fn, void *arg);
-void store_resume(struct store *s, enum store_paused what, struct span name, store_pause_fn *fn, void *arg);
+void store_resume(struct store *s, const struct store_pause *p, store_pause_fn *fn, void *arg);
 
 /* All of them, by what and name; at most STORE_PAUSES. */
 #define STORE_PAUSES 1000
@@ -206,9 +209,9 @@ void store_pauses(struct store *s, store_pauses_fn *fn, void *arg);
 struct store_queue {
 	struct span name;
 	int64_t ready, waiting, processing; /* claimed by a worker or a client */
-	int64_t oldest_at; /* of what is ready: since when; 0: nothing is */
-	int64_t due_at;    /* the next of what waits; 0: nothing does */
-	bool least;        /* a bound was met: there may be more, and older */
+	int64_t oldest_at;                  /* of what is ready: since when; 0: nothing is */
+	int64_t due_at;                     /* the next of what waits; 0: nothing does */
+	bool least;                         /* a bound was met: there may be more, and older */
 	bool paused;
 	struct store_pause pause; /* when paused */
 	int64_t now;
@@ -346,7 +349,7 @@ struct store_lane {
 	bool paused;
 	bool served; /* a worker of any node has a handler for it */
 	bool ready;  /* a ready row was seen; else it is one of the known */
-	int prio;   /* of its head */
+	int prio;    /* of its head */
 	struct id head;
 };
 struct store_look {
@@ -371,8 +374,8 @@ struct store_pull {
 	const int *turns;
 	int nprobes, nturns;
 	const struct store_limits *exact; /* null: lanes without limits; else as in a step, with one turn */
-	int64_t ttl;                      /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
-	int64_t bytes;                    /* of payloads that are wanted at once, or of one; 0: any */
+	int64_t ttl;   /* us; 0: that of the handler.  Never more than its lease_max and its timeout */
+	int64_t bytes; /* of payloads that are wanted at once, or of one; 0: any */
 };
 struct store_pulled_time {
 	int64_t at, until; /* begin and end; database clock */
@@ -383,8 +386,8 @@ struct store_pulled {
 	const struct store_pulled_time *times; /* of each lease */
 	const struct store_claimed *over;      /* leased beyond `bytes`, without their payloads: to be given back */
 	int ntasks, nover;
-	const bool *full; /* per turn: its probes may hold more than was taken */
-	bool busy;        /* an exact claim: somebody else is counting, ask again soon */
+	const bool *full;         /* per turn: its probes may hold more than was taken */
+	bool busy;                /* an exact claim: somebody else is counting, ask again soon */
 	int64_t next, group_next; /* the same: as in a step */
 };
 typedef void store_pull_fn(void *arg, const struct store_pulled *p);
@@ -412,12 +415,12 @@ enum store_word {
 struct store_saying {
 	struct id id;
 	int64_t lease_id;
-	int64_t ttl;        /* HEARTBEAT: from now on, us; 0: that of the handler */
-	int percent;        /* HEARTBEAT: -1: it does not say */
-	struct span note;   /* beside it */
-	struct span result; /* COMPLETE: JSON text or empty */
-	struct span report; /* FAIL: JSON object */
-	int64_t delay;      /* RELEASE: us */
+	int64_t ttl;                        /* HEARTBEAT: from now on, us; 0: that of the handler */
+	int percent;                        /* HEARTBEAT: -1: it does not say */
+	struct span note;                   /* beside it */
+	struct span result;                 /* COMPLETE: JSON text or empty */
+	struct span report;                 /* FAIL: JSON object */
+	int64_t delay;                      /* RELEASE: us */
 	const struct task_failure *refusal; /* REFUSE */
 	bool charge;                        /* REFUSE: it counts as an attempt */
 };
@@ -429,9 +432,9 @@ struct store_held {
 	struct span queue, task_type;
 	int run, attempts, crashes; /* before this run */
 	int max_attempts;
-	int64_t at;  /* when it was claimed, database clock */
-	int64_t now; /* the same clock */
-	bool client; /* a client holds it, not a worker of ours */
+	int64_t at;   /* when it was claimed, database clock */
+	int64_t now;  /* the same clock */
+	bool client;  /* a client holds it, not a worker of ours */
 	bool counted; /* of a lane with exact limits */
 	int32_t lane;
 };
@@ -443,15 +446,16 @@ enum store_heard {
 };
 struct store_reply {
 	enum store_heard heard;
-	struct store_held held;        /* when the lease was there; else queue and task_type are empty */
-	int64_t until;                 /* HEARTBEAT: when the lease ends; 0: with its worker */
-	enum store_outcome_kind kind; /* FAIL: what became of the task */
+	struct store_held held;                /* when the lease was there; else queue and task_type are empty */
+	int64_t until;                         /* HEARTBEAT: when the lease ends; 0: with its worker */
+	enum store_outcome_kind kind;          /* FAIL: what became of the task */
 	const struct task_failure *not_let_in; /* FAIL: why the handler is to be paused; null: it is not */
 };
 typedef void store_say_fn(void *arg, enum store_status status, const struct store_reply *replies, int n);
 /* One word for all, one commit.  Each lease is named once.  What the sayings point to is borrowed until the callback, which has a reply
  * for each when OK. */
-void store_say(struct store *s, enum store_word word, const struct store_saying *in, int n, store_say_fn *fn, void *arg);
+void store_say(
+    struct store *s, enum store_word word, const struct store_saying *in, int n, store_say_fn *fn, void *arg);
 
 /* --- duties of the keeper: store_keep.c ------------------------------------------------------------------------------------------ */
 
@@ -461,8 +465,7 @@ typedef void store_count_fn(void *arg, enum store_status status, int64_t count, 
 void store_promote(struct store *s, store_count_fn *fn, void *arg);
 /* A dead local worker: its row goes, then its leases.  Only the tasks that it had started are charged with the loss; n < 0: not known,
  * then all are.  count: tasks that are ready again. */
-void store_release_worker(
-    struct store *s, int64_t inc, const struct id *started, int n, store_count_fn *fn, void *arg);
+void store_release_worker(struct store *s, int64_t inc, const struct id *started, int n, store_count_fn *fn, void *arg);
 /* Workers of this node from earlier starts. */
 void store_release_boot(struct store *s, store_count_fn *fn, void *arg);
 /* Tasks that were not started in time, at most 200 at once, are dead, also in what is paused.  count: such tasks; next: as for promotion. */

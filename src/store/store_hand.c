@@ -2,10 +2,11 @@
  *
  * Both are loops: look where the task is, act on that place under its lock in one transaction, and when it had moved in between look again.
  * A try whose answer was lost may have committed; when a later look finds the task where the caller wanted it, it was ours.
- * Logs nothing.  Next: store_read.c.
+ * The act is told in the audit in the same transaction. Logs nothing.  Next: store_read.c.
  */
 #include <stdlib.h>
 
+#include "store/store_audit.h"
 #include "store/store_int.h"
 
 #define HAND_MAGIC 0x5c0a4a2dU
@@ -17,6 +18,7 @@ struct hand {
 	struct id id;
 	bool cancel; /* else retry */
 	struct store_retry how;
+	const struct store_who *who;
 	store_row_fn *fn;
 	void *arg;
 	int64_t deadline;
@@ -50,6 +52,30 @@ bind_retry(struct hand *h, struct stmt *t, int run)
 	stmt_bool(t, h->how.reset_attempts);
 	stmt_int8(t, store_new_rid(h->store));
 	stmt_int4(t, run);
+	audit_bind(t, h->who);
+}
+
+static void
+bind_cancel(struct hand *h, struct stmt *t)
+{
+	stmt_uuid(t, &h->id);
+	audit_bind(t, h->who);
+}
+
+static void
+add_cancels(struct hand *h, struct request *r, const struct task_row *row)
+{
+	struct stmt *t;
+
+	bind_cancel(h, request_stmt(r, SQL_CANCEL_WAITING));
+	t = request_stmt(r, SQL_CANCEL_READY);
+	stmt_uuid(t, &h->id);
+	stmt_int4(t, row->lane);
+	stmt_int2(t, -row->priority);
+	stmt_int8(t, store_new_rid(h->store));
+	audit_bind(t, h->who);
+	stmt_uuid(request_stmt(r, SQL_LEASE_COVER_LOCK), &h->id);
+	bind_cancel(h, request_stmt(r, SQL_CANCEL_LEASED));
 }
 
 /* One transaction; at most one of its statements finds the task. */
@@ -63,14 +89,7 @@ act(struct hand *h, const struct task_row *row)
 	if (!h->acted)
 		h->run = row->run;
 	if (h->cancel) {
-		stmt_uuid(request_stmt(r, SQL_CANCEL_WAITING), &h->id);
-		t = request_stmt(r, SQL_CANCEL_READY);
-		stmt_uuid(t, &h->id);
-		stmt_int4(t, row->lane);
-		stmt_int2(t, -row->priority);
-		stmt_int8(t, store_new_rid(h->store));
-		stmt_uuid(request_stmt(r, SQL_LEASE_COVER_LOCK), &h->id);
-		stmt_uuid(request_stmt(r, SQL_CANCEL_LEASED), &h->id);
+		add_cancels(h, r, row);
 	} else if (row->state == TASK_DEAD) {
 		bind_retry(h, request_stmt(r, SQL_RETRY_DEAD), row->run);
 	} else {
@@ -155,13 +174,14 @@ on_act(struct request *r)
 }
 
 static struct hand *
-hand_new(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
+hand_new(struct store *s, const struct id *id, const struct store_who *who, store_row_fn *fn, void *arg)
 {
 	struct hand *h = mem_zalloc(sizeof(*h));
 
 	h->magic = HAND_MAGIC;
 	h->store = s;
 	h->id = *id;
+	h->who = who;
 	h->fn = fn;
 	h->arg = arg;
 	h->deadline = clock_now() + s->o.conf->postgres.deadline;
@@ -169,18 +189,19 @@ hand_new(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
 }
 
 void
-store_cancel(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
+store_cancel(struct store *s, const struct id *id, const struct store_who *who, store_row_fn *fn, void *arg)
 {
-	struct hand *h = hand_new(s, id, fn, arg);
+	struct hand *h = hand_new(s, id, who, fn, arg);
 
 	h->cancel = true;
 	look(h);
 }
 
 void
-store_retry(struct store *s, const struct id *id, const struct store_retry *how, store_row_fn *fn, void *arg)
+store_retry(struct store *s, const struct id *id, const struct store_retry *how, const struct store_who *who,
+    store_row_fn *fn, void *arg)
 {
-	struct hand *h = hand_new(s, id, fn, arg);
+	struct hand *h = hand_new(s, id, who, fn, arg);
 
 	h->how = *how;
 	look(h);

@@ -134,6 +134,13 @@ struct store_pool *keep_pool(const struct store *s) MUSTCHECK;
 /* Adds what such tasks among these need, after the statement that stores them; nothing when there is none. */
 void expiry_add(struct request *r, struct item *const *items, int n);
 
+/* --- who did what: store_audit.c; whoever acts adds the row to his transaction ------------------------------------------------------ */
+
+struct store_who;
+void audit_bind(
+    struct stmt *t, const struct store_who *who); /* by, why: parameters of a statement that writes the row itself */
+void audit_add(struct request *r, const char *act, const struct store_who *who, struct span target, int64_t n);
+
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
 /* The eleven columns from lane to payload as they follow each other in get, list and idem_read. */
@@ -230,7 +237,7 @@ struct id claim_start(const struct id *mark) MUSTCHECK;
 /* One row of a claim of any kind, but for the names of its lane. */
 void claim_row(const PGresult *res, int row, struct store_claimed *c);
 void exact_bind_limits(struct stmt *t, const struct store_limits *l);
-struct claim_got {                                               /* of a turn */
+struct claim_got { /* of a turn */
 	int leases;
 	int covered; /* positions: more than tasks where keys were known already and left holes */
 };

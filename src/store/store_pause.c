@@ -102,11 +102,14 @@ store_pause(struct store *s, const struct store_pause *p, store_pause_fn *fn, vo
 }
 
 void
-store_resume(struct store *s, enum store_paused what, struct span name, store_pause_fn *fn, void *arg)
+store_resume(struct store *s, const struct store_pause *p, store_pause_fn *fn, void *arg)
 {
 	struct request *r = pause_request(s, true, fn, arg);
+	struct stmt *t = request_stmt(r, SQL_PAUSE_END);
 
-	bind_key(request_stmt(r, SQL_PAUSE_END), what, name);
+	bind_key(t, p->what, p->name);
+	stmt_text(t, p->why);
+	stmt_text(t, p->by);
 	request_send(store_any_pool(s), r);
 }
 

@@ -64,8 +64,10 @@ say_pause(enum store_paused what, const char *name, const char *why, const char 
 static void
 say_resume(enum store_paused what, const char *name)
 {
+	struct store_pause p = { .what = what, .name = span_of(name) };
+
 	got.done = false;
-	store_resume(store, what, span_of(name), on_pause, NULL);
+	store_resume(store, &p, on_pause, NULL);
 	pg_wait(&got.done);
 	is_int(got.status, STORE_OK, "resume of %s %s: answered", store_paused_word(what), name);
 }

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "store/store.h"
+#include "store/store_audit.h"
 #include "tap.h"
 
 #define PATIENCE (20 * CLOCK_SECOND)
@@ -24,6 +25,8 @@ static char pg_server[512], pg_name[64], pg_conninfo[700];
 static struct conf pg_conf;
 static struct loop *pg_loop;
 static PGconn *pg_side; /* the test's own view */
+/* who acts by hand, where it does not matter */
+static const struct store_who nobody UNUSED;
 
 /* --- one's own statements ------------------------------------------------------------------------------------------ */
 

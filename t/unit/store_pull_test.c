@@ -185,7 +185,7 @@ static void
 cancel(const struct store_saying *s)
 {
 	got.done = false;
-	store_cancel(store, &s->id, on_row, NULL);
+	store_cancel(store, &s->id, &nobody, on_row, NULL);
 	pg_wait(&got.done);
 }
 

@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(read_file temp_dir write_file);
+use Encode ();
 use Test::More;
 
 my $dir = temp_dir('h');
@@ -21,7 +22,7 @@ sub script {
 }
 
 my $t = Taskq->start(config => join '', "work { poll = 100ms }\n",
-	script(mixed => 'echo "first words" >&2; exit 3', 'kill -SEGV $$',
+	script(mixed => 'printf "%05000d\nb\303\nfirst words\n" 7 >&2; exit 3', 'kill -SEGV $$',
 		'echo \'{"error_class": "RATE_LIMITED", "error_code": "QUOTA", "message": "w\303\251\\u0001", "retry_after": 0}\'; exit 9', 'echo 4'),
 	script(dies => 'exit 3', 'exit 65'),
 	"handler nap { kind = builtin\n builtin = sleep }\n");
@@ -37,6 +38,9 @@ is_deeply([map { $_->{outcome} } @$all], [qw(retry retry retry succeeded)], 'how
 is_deeply([map { $_->{error_class} } @$all], ['TRANSIENT', 'CRASH', 'RATE_LIMITED', undef], 'classes');
 is_deeply([map { $_->{error_code} } @$all], ['HANDLER_FAILED', 'SIGSEGV', 'QUOTA', undef], 'codes');
 is($all->[0]{message}, 'first words', 'its words');
+is(length(Encode::encode('UTF-8', $all->[0]{stderr})), 4096, 'the end of its standard error is kept');
+like($all->[0]{stderr}, qr/^0+7\nb\x{fffd}\nfirst words\z/, 'as text');
+is($all->[1]{stderr}, undef, 'of one that wrote nothing there is none');
 is($all->[2]{message}, "w\x{e9}\x{fffd}", 'those of the report');
 is_deeply([map { $_->{exit} } @$all], [3, undef, 9, undef], 'exits');
 is_deeply([map { $_->{signal} } @$all], [undef, 'SIGSEGV', undef, undef], 'signals');

@@ -11,6 +11,7 @@
 -- $9 message text[]
 -- $10 exit int4[]
 -- $11 started_at timestamptz[]
+-- $12 tail text[]         end of stderr
 -- result: id uuid
 -- tables: lease, done, tried, dead, task, amend
 with p as materialized (
@@ -20,22 +21,22 @@ with p as materialized (
 ),
 r as materialized (
 	select u.*, p.bucket, p.lane, p.prio, p.run, p.attempts, p.crashes, p.worker
-	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		u(id, lo, lease_id, reason, charge, crash, class, code, message, exit, started_at)
+	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		u(id, lo, lease_id, reason, charge, crash, class, code, message, exit, started_at, tail)
 	join p on p.lo = u.lo and p.lease_id = u.lease_id and u.id >= p.lo and u.id <= p.hi
 	where not exists (select from taskq.done d where d.id = u.id)
 ),
 i as (
-	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit)
-	select r.id, r.lease_id, r.bucket, 2, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit from r
+	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit, tail)
+	select r.id, r.lease_id, r.bucket, 2, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit, r.tail from r
 	on conflict do nothing
 	returning id
 )
 insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes, max_attempts, reason, class, code, message, exit,
-	created_at, options, payload)
+	created_at, options, payload, tail)
 select r.id, r.lease_id, r.bucket, r.lane, r.prio, r.run + 1, r.attempts + r.charge, r.crashes + r.crash,
 	coalesce(a.max_attempts, t.max_attempts), r.reason, r.class, r.code, r.message, r.exit, t.created_at, t.options,
-	coalesce(a.payload, t.payload)
+	coalesce(a.payload, t.payload), r.tail
 from r
 join i on i.id = r.id
 cross join lateral (select t.* from taskq.task t where t.id = r.id limit 1) t

@@ -10,6 +10,7 @@
 -- $8 message text[]
 -- $9 exit int4[]
 -- $10 started_at timestamptz[]
+-- $11 tail text[]         end of stderr
 -- result: id uuid
 -- tables: lease, done, tried
 with p as materialized (
@@ -19,14 +20,14 @@ with p as materialized (
 ),
 r as materialized (
 	select u.*, p.bucket, p.lane, p.run, p.attempts, p.crashes, p.worker
-	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-		u(id, lo, lease_id, charge, crash, class, code, message, exit, started_at)
+	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		u(id, lo, lease_id, charge, crash, class, code, message, exit, started_at, tail)
 	join p on p.lo = u.lo and p.lease_id = u.lease_id and u.id >= p.lo and u.id <= p.hi
 	where not exists (select from taskq.done d where d.id = u.id)
 ),
 i as (
-	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit)
-	select r.id, r.lease_id, r.bucket, 4, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit from r
+	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit, tail)
+	select r.id, r.lease_id, r.bucket, 4, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit, r.tail from r
 	on conflict do nothing
 	returning id
 )

@@ -10,6 +10,7 @@
 -- $9 message text[]
 -- $10 exit int4[]
 -- $11 started_at timestamptz[]
+-- $12 tail text[]         end of stderr
 -- result: id uuid, due_at timestamptz
 -- tables: lease, done, tried, waiting
 with p as materialized (
@@ -19,14 +20,14 @@ with p as materialized (
 ),
 r as materialized (
 	select u.*, p.bucket, p.lane, p.prio, p.run, p.attempts, p.crashes, p.lost, p.amended, p.worker, p.counted
-	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		u(id, lo, lease_id, delay, charge, crash, class, code, message, exit, started_at)
+	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		u(id, lo, lease_id, delay, charge, crash, class, code, message, exit, started_at, tail)
 	join p on p.lo = u.lo and p.lease_id = u.lease_id and u.id >= p.lo and u.id <= p.hi
 	where not exists (select from taskq.done d where d.id = u.id)
 ),
 i as (
-	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit)
-	select r.id, r.lease_id, r.bucket, 1, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit from r
+	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit, tail)
+	select r.id, r.lease_id, r.bucket, 1, r.run + 1, r.worker, r.started_at, r.class, r.code, r.message, r.exit, r.tail from r
 	on conflict do nothing
 	returning id
 )

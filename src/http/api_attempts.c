@@ -66,6 +66,7 @@ put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a
 	api_put_text(b, ",\"error_code\":", a->code);
 	api_put_text(b, ",\"message\":", a->message);
 	put_exit(b, a->exit);
+	api_put_text(b, ",\"stderr\":", a->tail);
 	put_number(b, ",\"worker\":", a->worker > 0, a->worker);
 	buf_putc(b, '}');
 }

@@ -160,6 +160,8 @@ exec_fail(struct exec_run *x, enum task_class class, const char *code, struct sp
 	f->class = class;
 	(void)exec_text_clean(f->message, sizeof(f->message), message);
 	f->exit = -1;
+	if (x->end.failure != NULL)
+		f->tail = x->end.failure->tail;
 	x->end.ending = EXEC_FAILURE;
 	x->end.failure = f;
 	exec_code(x, span_of(code));
@@ -172,6 +174,24 @@ exec_crash(struct exec_run *x, const char *code, int wait_status, struct span me
 {
 	exec_fail(x, TASK_CRASH, code, message)->exit = wait_status;
 	x->end.ending = EXEC_CRASH;
+}
+
+void
+exec_tail(struct exec_run *x, struct span said)
+{
+	struct span last = exec_text_trim(said);
+	size_t over = last.len > TASK_TAIL_MAX ? last.len - TASK_TAIL_MAX : 0, len;
+	char *text;
+
+	if (x->end.failure == NULL || last.len == 0)
+		return;
+	last = (struct span){ last.ptr + over, last.len - over };
+	text = arena_alloc(x->arena, 3 * last.len + 1); /* a bad byte becomes three */
+	len = exec_text_clean(text, 3 * last.len + 1, last);
+	over = len > TASK_TAIL_MAX ? len - TASK_TAIL_MAX : 0;
+	while (((unsigned char)text[over] & 0xC0) == 0x80)
+		over++;
+	x->end.failure->tail = (struct span){ text + over, len - over };
 }
 
 bool

@@ -133,6 +133,8 @@ void exec_crash(struct exec_run *x, const char *code, int wait_status, struct sp
 /* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
 bool exec_snooze(struct exec_run *x, double seconds);
 void exec_code(struct exec_run *x, struct span code); /* of the failure that is there */
+void exec_tail(struct exec_run *x,
+    struct span said); /* the end of it is kept with the failure, if there is one; also when another follows */
 
 /* --- exec_report.c ---------------------------------------------------------------------------------------------------------- */
 

@@ -271,6 +271,15 @@ log_stderr(const struct command *c, bool failed)
 }
 
 static void
+keep_stderr(struct command *c)
+{
+	struct buf room = { 0 };
+
+	exec_tail(c->x, tail_text(&c->err, &room));
+	buf_free(&room);
+}
+
+static void
 end_by_exit(struct command *c, int status)
 {
 	char message[64];
@@ -289,6 +298,7 @@ end_by_exit(struct command *c, int status)
 	} else {
 		end_by_status(c, status);
 	}
+	keep_stderr(c);
 }
 
 static void

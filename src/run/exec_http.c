@@ -115,6 +115,7 @@ answer_failed(struct exec_run *x, const struct call_answer *a)
 	exec_fail(x, f.class, f.code, buf_span(&words))->exit = f.exit;
 	x->end.retry_after = a->retry_after;
 	(void)exec_report(x, exec_text_trim(a->body));
+	exec_tail(x, a->body);
 	buf_free(&words);
 }
 

@@ -136,6 +136,7 @@ struct store_attempt {
 	enum task_class class;
 	struct span code, message;
 	int exit; /* as in struct task_failure */
+	struct span tail;
 };
 typedef void store_attempts_fn(void *arg, enum store_status status, const struct store_attempt *all, int n);
 void store_attempts(struct store *s, const struct id *id, store_attempts_fn *fn, void *arg);

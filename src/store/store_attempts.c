@@ -19,6 +19,7 @@ attempt_read(const PGresult *res, int row, struct store_attempt *a)
 	a->class = (enum task_class)col_int(res, row, SQL_ATTEMPTS_CLASS);
 	a->code = col_span(res, row, SQL_ATTEMPTS_CODE);
 	a->message = col_span(res, row, SQL_ATTEMPTS_MESSAGE);
+	a->tail = col_span(res, row, SQL_ATTEMPTS_TAIL);
 	a->exit = col_null(res, row, SQL_ATTEMPTS_EXIT) ? -1 : (int)col_int(res, row, SQL_ATTEMPTS_EXIT);
 }
 

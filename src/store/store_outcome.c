@@ -107,7 +107,7 @@ bind_where(struct stmt *t, const struct stepping *st, outcome_pick *pick)
 	bind_lease_ids(t, st, pick);
 }
 
-/* Charge, crash, class, code, message, exit, started_at. */
+/* Charge, crash, class, code, message, exit, started_at, tail. */
 static void
 bind_failure(struct stmt *t, const struct stepping *st, outcome_pick *pick)
 {
@@ -140,6 +140,14 @@ bind_failure(struct stmt *t, const struct stepping *st, outcome_pick *pick)
 	stmt_array(t);
 	EACH_OUTCOME (o, st, pick)
 		stmt_time(t, o->started_at);
+	stmt_array_end(t);
+	stmt_array(t);
+	EACH_OUTCOME (o, st, pick) {
+		if (o->failure->tail.len > 0)
+			stmt_text(t, o->failure->tail);
+		else
+			stmt_null(t);
+	}
 	stmt_array_end(t);
 }
 

@@ -24,6 +24,7 @@
 #define TASK_UNIQUE_MAX 255       /* bytes of a unique name */
 #define TASK_WINDOW_MAX 2678400   /* seconds that a unique name may be held: 31 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
+#define TASK_TAIL_MAX 4096         /* bytes of the end of stderr that are kept with a failed run */
 #define TASK_NOTE_MAX 500         /* bytes of a note beside the progress of a run */
 #define TASK_DEPTH_MAX 64         /* nesting of JSON */
 #define TASK_RUN_MAX 32000
@@ -76,6 +77,7 @@ struct task_failure {
 	char code[64];                 /* "HANDLER_FAILED", "TIMEOUT", "NO_HANDLER" ...; [A-Z0-9_]+ */
 	char message[TASK_ERROR_MAX + 1]; /* UTF-8, for last_error */
 	int exit;                      /* wait status, or TASK_EXIT_HTTP + HTTP status; -1 none */
+	struct span tail;              /* UTF-8, at most TASK_TAIL_MAX: end of what it wrote to stderr, or of the body of its answer */
 };
 #define TASK_EXIT_HTTP 0x10000 /* beyond every wait status */
 /* Code and message of a success whose result is longer than may be. */

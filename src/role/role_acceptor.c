@@ -58,6 +58,7 @@ open_store(const struct super_child *me, struct loop *loop, struct run_lapse *la
 		.conf = me->conf,
 		.wake = me->wake,
 		.ration = me->conf->limits.queue_depth > 0 ? me->ration : NULL,
+		.turn = me->turn,
 		.judge = run_lapse_judge,
 		.judge_arg = lapse,
 		.node = role_node(me->conf),

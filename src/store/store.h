@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "sys/loop.h"
 #include "sys/ration.h"
+#include "sys/turn.h"
 #include "sys/wake.h"
 #include "task/task.h"
 
@@ -35,6 +36,7 @@ struct store_options {
 	const struct conf *conf;
 	struct wake *wake;      /* rung after commits; may be null in tests */
 	struct ration *ration;  /* told how deep queues are, by store_depth() */
+	struct turn *turn;      /* after which id the next one comes; may be null in tests */
 	const char *node;       /* name of this node */
 	struct id boot;         /* this start of the supervisor */
 	int submit_connections; /* 0 where the role needs none */

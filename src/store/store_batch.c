@@ -99,24 +99,6 @@ compare(const void *a, const void *b)
 	return x->arrival < y->arrival ? -1 : 1;
 }
 
-bool
-batch_first_id(struct submitter *u, struct id *first_r)
-{
-	struct store *s = u->store;
-
-	if (u->maker_writer != s->writer) {
-		u->maker_writer = s->writer;
-		task_id_maker_init(&u->maker, (uint32_t)s->writer,
-		    (uint16_t)(digest_fnv64(&s->writer, sizeof(s->writer)) % TASK_BUCKETS), 0);
-	}
-	u->maker.db_offset = store_db_now(s) - clock_wall();
-	if (task_id_batch(&u->maker, first_r))
-		return true;
-	log_warning("the clock went back too far, taking a new identity", log_int("writer", s->writer));
-	store_ask_writer(s);
-	return false;
-}
-
 /* --- sending -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -309,7 +291,7 @@ batch_begin(struct submitter *u)
 	struct id first;
 	int i;
 
-	if (!batch_first_id(u, &first))
+	if (!order_first_id(u, &first))
 		return false;
 	b = batch_new(u, BATCH_ITEMS, PATIENCE_MANY);
 	take(b, u, store_db_now(u->store));

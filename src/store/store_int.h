@@ -38,6 +38,7 @@ struct item {
 	bool sent;
 	bool doubt;              /* an earlier try of its key may have committed */
 	struct order_seat *seat; /* taken, while it is in a batch; null: in no order */
+	struct turn *turn;       /* learns its id before its caller does; null: it is in no order */
 	int rounds;              /* how often it joined a batch */
 };
 
@@ -60,6 +61,7 @@ struct submitter {
 	unsigned arrivals;
 	unsigned filling; /* number of the batch that is being filled */
 	struct order_seat seats[ORDER_SEATS];
+	bool order_waits; /* what has an order gets no id in this millisecond */
 	struct loop_timer *timer;
 	bool kicked;
 	int64_t next_sweep;
@@ -82,8 +84,6 @@ void item_wake(struct store *s, const struct item *it); /* it was stored: who ru
 
 /* Takes what fits from the collected and sends it.  False: no ids can be made now. */
 bool batch_begin(struct submitter *u) MUSTCHECK;
-/* The first id of a batch, of this life of the process; false when there are none now. */
-bool batch_first_id(struct submitter *u, struct id *first_r) MUSTCHECK;
 
 #define BATCH_MAGIC 0x5c0aba7cU
 

@@ -90,6 +90,7 @@ take_row(struct asker *k, const PGresult *res, int row)
 		if (!id_eq(&q->digest, &digest))
 			continue;
 		verdict_read(res, row, q->fp, &a);
+		order_told(k->store->o.turn, &a);
 		answer(q, &a);
 		return;
 	}

@@ -23,8 +23,12 @@ struct order_seat {
 };
 #define ORDER_SEATS 256
 
-bool order_join(struct submitter *u, struct item *it) MUSTCHECK; /* false: it has to wait for another batch */
-void order_leave(struct item *it);                               /* its fate is known */
+/* The first id of a batch, of this life of the process, and after all that this node has told; false when there are none now. */
+bool order_first_id(struct submitter *u, struct id *first_r) MUSTCHECK;
+bool order_has(const struct item *it) MUSTCHECK;                  /* it has an ordering key */
+void order_told(struct turn *t, const struct store_submitted *a); /* `t` may be null; before the answer leaves */
+bool order_join(struct submitter *u, struct item *it) MUSTCHECK;  /* false: it has to wait for another batch */
+void order_leave(struct item *it);                                /* its fate is known */
 
 /* --- store_exact.c --------------------------------------------------------------------------------------------------------- */
 

@@ -31,6 +31,7 @@ item_answer(struct item *it, struct store_submitted *a)
 	if (fn == NULL)
 		return;
 	it->fn = NULL;
+	order_told(it->turn, a);
 	list_remove(&it->all);
 	fn(it->arg, a);
 }
@@ -131,6 +132,7 @@ submitter_run(void *arg)
 
 	MAGIC_CHECK(u, SUBMIT_MAGIC);
 	u->kicked = false;
+	u->order_waits = false;
 	if (now >= u->next_sweep)
 		sweep(u, now);
 	name_fresh(u);
@@ -142,6 +144,8 @@ submitter_run(void *arg)
 			break;
 		hold = SWEEP;
 	}
+	if (u->order_waits)
+		hold = CLOCK_MS;
 	if (!list_empty(&u->all) && !u->kicked)
 		loop_timer_set(u->timer, hold > 0 && hold < SWEEP ? hold : SWEEP);
 }
@@ -223,6 +227,7 @@ store_submit(struct store *s, const struct store_submission *in, store_submit_fn
 	it->digest = in->key.len > 0 ? task_key_digest(in->tenant, in->key) : id_random();
 	it->bucket = in->key.len > 0 ? task_key_bucket(in->tenant, in->key) : it->digest.b[0] & (TASK_BUCKETS - 1);
 	memcpy(it->fp, in->request->fingerprint, sizeof(it->fp));
+	it->turn = order_has(it) ? s->o.turn : NULL;
 	list_push(&u->all, &it->all);
 	list_push(&u->fresh, &it->node);
 	submitter_kick(u);

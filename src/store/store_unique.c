@@ -128,12 +128,14 @@ unique_begin(struct submitter *u)
 	struct item *it;
 	struct id first;
 
-	if (!batch_first_id(u, &first))
+	if (!order_first_id(u, &first))
 		return false;
 	node = list_first(&u->uniques);
 	if (node == NULL)
 		return false;
 	it = container_of(node, struct item, node);
+	if (u->order_waits && order_has(it))
+		return false;
 	list_remove(&it->node);
 	it->sent = true;
 	it->rounds++;

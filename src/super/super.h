@@ -15,6 +15,7 @@
 #include "sys/marks.h"
 #include "sys/ration.h"
 #include "sys/recent.h"
+#include "sys/turn.h"
 #include "sys/wake.h"
 
 /* All that crosses the fork.  A role starts with TERM, INT, HUP, USR1 and CHLD blocked, so that none can reach it before it is ready
@@ -33,6 +34,7 @@ struct super_child {
 	int nlisteners;
 	struct wake *wake;
 	struct ration *ration;
+	struct turn *turn;
 	struct guard *guard;
 	struct marks *marks;
 	struct recent *recent; /* null: keys.recent is 0 */

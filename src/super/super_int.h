@@ -112,6 +112,7 @@ struct super {
 	struct stats *stats;
 	struct wake *wake;
 	struct ration *ration;
+	struct turn *turn;
 	struct guard *guard;
 	struct marks *marks;
 	struct recent *recent;

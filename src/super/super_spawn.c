@@ -73,6 +73,7 @@ super_child_run(struct super *s, const struct super_proc *p)
 		.nlisteners = p->role->listens ? s->nlisteners : 0,
 		.wake = s->wake,
 		.ration = s->ration,
+		.turn = s->turn,
 		.guard = s->guard,
 		.marks = s->marks,
 		.recent = s->recent,

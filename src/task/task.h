@@ -134,9 +134,11 @@ void task_id_maker_init(struct task_id_maker *m, uint32_t writer, uint16_t bucke
 /* Begins a batch; ids of it are task_id_at(first, 0 .. n-1).  False when the clock went back more than ten seconds: then the
  * caller needs a new writer. */
 bool task_id_batch(struct task_id_maker *m, struct id *first_r) MUSTCHECK;
+void task_id_not_before(struct task_id_maker *m, int64_t ms); /* its next batch begins in that millisecond or later */
 struct id task_id_at(const struct id *first, uint32_t pos); /* `pos` counts from the batch, whichever id of it is given */
 uint32_t task_id_pos(const struct id *id);
 uint16_t task_id_bucket(const struct id *id);
+uint32_t task_id_writer(const struct id *id);
 int64_t task_id_time(const struct id *id); /* us since the epoch */
 bool task_id_same_batch(const struct id *a, const struct id *b); /* equal in the first 112 bits */
 /* The bucket of an idempotency key: fmix64(fnv1a64(tenant, NUL, key)) & 1023. */

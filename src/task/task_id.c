@@ -57,6 +57,15 @@ advance(struct task_id_maker *m)
 	return true;
 }
 
+void
+task_id_not_before(struct task_id_maker *m, int64_t ms)
+{
+	if (ms <= m->last_ms)
+		return;
+	m->last_ms = ms;
+	m->seq = 0;
+}
+
 bool
 task_id_batch(struct task_id_maker *m, struct id *first_r)
 {
@@ -95,6 +104,12 @@ uint16_t
 task_id_bucket(const struct id *id)
 {
 	return get16(id->b + 6) & 0xfff;
+}
+
+uint32_t
+task_id_writer(const struct id *id)
+{
+	return (uint32_t)(get16(id->b + 8) & 0x3fff) << 16 | get16(id->b + 10);
 }
 
 int64_t

@@ -29,6 +29,7 @@ test_layout(void)
 	is_int(task_id_pos(&b), 65534, "position is read back");
 	is_int(task_id_bucket(&b), 1023, "bucket is read back");
 	is_int(task_id_time(&b), T0, "time is read back");
+	is_int(task_id_writer(&b), 0x3fffffff, "the writer too");
 	b = task_id_at(&b, 7);
 	is_int(task_id_pos(&b), 7, "a position counts from the batch, not from the id that was given");
 	ok(task_id_same_batch(&a, &b), "same batch");
@@ -62,6 +63,23 @@ test_order(void)
 	ok(id_cmp(&before, &id) < 0, "and is greater");
 	ok(task_id_batch(&m, &before), "and another");
 	ok(id_cmp(&id, &before) < 0 && task_id_time(&before) == T0 + CLOCK_MS, "stays there, ahead of the clock");
+}
+
+static void
+test_not_before(void)
+{
+	struct task_id_maker m;
+	struct id a, b;
+
+	clock_set(0, T0);
+	task_id_maker_init(&m, 5, 9, 0);
+	task_id_not_before(&m, T0 / CLOCK_MS + 3);
+	ok(task_id_batch(&m, &a) && task_id_time(&a) == T0 + 3 * CLOCK_MS, "not before a time that is to come");
+	task_id_not_before(&m, T0 / CLOCK_MS + 1);
+	ok(task_id_batch(&m, &b) && task_id_time(&b) == T0 + 3 * CLOCK_MS, "it does not go back");
+	ok(id_cmp(&a, &b) < 0, "and no id comes twice");
+	clock_set(0, T0 + CLOCK_SECOND);
+	ok(task_id_batch(&m, &b) && task_id_time(&b) == T0 + CLOCK_SECOND, "the clock counts again when it is there");
 }
 
 static void
@@ -103,6 +121,7 @@ main(void)
 {
 	test_layout();
 	test_order();
+	test_not_before();
 	test_clock_back();
 	test_writers();
 	clock_unset();

@@ -247,16 +247,18 @@ sub started_late {
 
 # --- order and limits -----------------------------------------------------------------------------------------------
 
-# No run of a task of an ordering key begins before the last run of each older one: { key => ids as they were submitted }.  Older is what came
-# earlier and has the lower id: two acceptors may take the clock of the database for a little different.
+# No run of a task of an ordering key begins before the last run of each older one: { key => ids as they were submitted }, each after
+# the answer to the one before and to the same node: then the order is that of their ids too, whichever acceptor it was.
 sub disordered {
 	my ($self, $order) = @_;
 	my @wrong;
 	for my $key (sort keys %$order) {
 		my @before;
-		for my $id (@{ $order->{$key} }) {
+		my $ids = $order->{$key};
+		push @wrong, map { "$key: $ids->[$_] has a lower id than $ids->[$_ - 1]" } grep { $ids->[$_] lt $ids->[$_ - 1] } 1 .. $#$ids;
+		for my $id (@$ids) {
 			my @runs = sort { $a->{begin} <=> $b->{begin} } @{ $self->{of}{$id} || [] } or next;
-			push @wrong, map { "$key: " . text($runs[0]) . ' before ' . text($_) } grep { $_->{id} lt $id && $runs[0]{begin} < $_->{begin} } @before;
+			push @wrong, map { "$key: " . text($runs[0]) . ' before ' . text($_) } grep { $runs[0]{begin} < $_->{begin} } @before;
 			my ($latest) = grep { $self->said($_) } reverse @runs;
 			push @before, $latest if $latest;
 		}

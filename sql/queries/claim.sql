@@ -58,15 +58,15 @@ l as (
 	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended)
 	select s.lo, $3, s.bucket, s.cut, s.lane, s.prio, $1, s.run, s.attempts, s.crashes, s.lost, s.amended from s
 )
-select s.lo, s.cut, s.lane, s.run, s.attempts, s.crashes, s.lost, s.since, t.id, s.prio, coalesce(a.max_attempts, t.max_attempts),
-	t.created_at, t.run_at, t.options, coalesce(a.payload, t.payload), e.class, e.code, s.turn
+-- what a retry by hand changed, and how it failed last: looked up only for what has such a thing
+select s.lo, s.cut, s.lane, s.run, s.attempts, s.crashes, s.lost, s.since, t.id, s.prio,
+	case when s.amended then coalesce((select a.max_attempts from taskq.amend a where a.id = t.id limit 1), t.max_attempts) else t.max_attempts end,
+	t.created_at, t.run_at, t.options,
+	case when s.amended then coalesce((select a.payload from taskq.amend a where a.id = t.id limit 1), t.payload) else t.payload end,
+	case when s.run > 0 then (select x.class from taskq.tried x where x.id = t.id order by x.at desc limit 1) end,
+	case when s.run > 0 then (select x.code from taskq.tried x where x.id = t.id order by x.at desc limit 1) end,
+	s.turn
 from s
 left join lateral (
 	select t.* from taskq.task t where t.id >= s.lo and t.id <= s.cut and t.lane = s.lane offset 0
 ) t on true
-left join lateral (
-	select a.max_attempts, a.payload from taskq.amend a where a.id = case when s.amended then t.id end limit 1
-) a on true
-left join lateral (
-	select x.class, x.code from taskq.tried x where x.id = case when s.run > 0 then t.id end order by x.at desc limit 1
-) e on true

@@ -11,6 +11,9 @@
 #include "run/run_int.h"
 
 #define LATELY (250 * CLOCK_MS)
+#define PREFETCH_AT_ONCE 16                /* whatever their size */
+#define PREFETCH_BYTES (8.0 * 1024 * 1024) /* of payloads */
+#define WEIGH_GAIN 16                      /* one task moves the average size by a sixteenth */
 
 static void
 run_finish(struct run *r, bool clean)
@@ -82,14 +85,27 @@ run_pace(struct run *r, int64_t now)
 	r->lately++;
 }
 
-/* The prefetch follows the pace: nothing waits beside a slow task. */
+/* The prefetch follows the pace, so that nothing waits beside a slow task: few tasks, then what ends in a quarter of a window.  It
+ * follows the size of tasks too: what waits here is in memory. */
 static int
 run_prefetch(const struct run *r)
 {
 	int64_t age = clock_now() - r->lately_since;
 	int pace = age > 2 * LATELY ? 0 : age > LATELY ? r->lately : r->lately > r->before ? r->lately : r->before;
+	int fit = (int)(PREFETCH_BYTES / (r->bytes_each > 1 ? r->bytes_each : 1));
 
+	if (pace > PREFETCH_AT_ONCE)
+		pace = pace / 4 > PREFETCH_AT_ONCE ? pace / 4 : PREFETCH_AT_ONCE;
+	if (pace > PREFETCH_AT_ONCE && pace > fit)
+		pace = fit > PREFETCH_AT_ONCE ? fit : PREFETCH_AT_ONCE;
 	return pace < r->conf->work.prefetch ? pace : r->conf->work.prefetch;
+}
+
+/* One more came, of so many bytes. */
+void
+run_weigh(struct run *r, size_t bytes)
+{
+	r->bytes_each += ((double)bytes - r->bytes_each) / WEIGH_GAIN;
 }
 
 int

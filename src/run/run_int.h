@@ -52,7 +52,7 @@ struct run_task {
 	int64_t mark_of; /* identity that it is marked under as started; 0: not */
 	int mark;
 	struct run_progress *progress; /* null: it said nothing */
-	struct guard_pass pass; /* while running */
+	struct guard_pass pass;        /* while running */
 };
 #define RUN_TASK_MAGIC 0x7461736bu
 
@@ -174,6 +174,7 @@ struct run {
 	struct loop_timer *queue;   /* the oldest queued task has waited long enough */
 	int64_t lately_since;       /* ends are counted in windows: the prefetch grows with the pace */
 	int lately, before;
+	double bytes_each; /* payload of a task, on average */
 	struct run_step step;
 	struct run_lanes lanes;
 	struct run_exact exact;
@@ -192,9 +193,10 @@ struct run {
 #define RUN_MAGIC 0x72756e21u
 
 /* run.c */
-void run_turn_soon(struct run *r);         /* something changed: look at everything on the next turn */
-int run_room(const struct run *r);         /* tasks that may be claimed now */
-void run_pace(struct run *r, int64_t now); /* counts an end */
+void run_turn_soon(struct run *r);           /* something changed: look at everything on the next turn */
+int run_room(const struct run *r);           /* tasks that may be claimed now */
+void run_pace(struct run *r, int64_t now);   /* counts an end */
+void run_weigh(struct run *r, size_t bytes); /* counts an arrival */
 double run_dice(struct run *r);
 int run_limit(const struct run *r, int handler); /* tasks of it that may be here; 0: no limit of its own */
 
@@ -259,7 +261,7 @@ struct run_guarded {
 	struct wake *wake;
 };
 void run_guard_tell(const struct run_guarded *g, enum guard_event event, int64_t now);
-void run_guard_ended(struct run_task *t);               /* after its verdict, which may have to wait longer */
+void run_guard_ended(struct run_task *t); /* after its verdict, which may have to wait longer */
 
 /* run_lane.c */
 void run_lane_merge(struct run *r, const struct store_look *look, int32_t after);

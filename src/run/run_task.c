@@ -348,6 +348,7 @@ task_new(struct run *r, const struct store_claimed *c)
 	t->run = r;
 	t->arena = a;
 	t->handler = h != NULL ? (int)(h - r->conf->handlers) : -1;
+	run_weigh(r, c->row.payload.len);
 	row_copy(a, &t->row, &c->row);
 	t->history = (struct run_history){
 		.run = c->run,

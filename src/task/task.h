@@ -102,6 +102,11 @@ bool task_dead_reason_known(struct span word) MUSTCHECK;
 const char *task_dead_reason(struct span code) MUSTCHECK;
 extern const char *const task_dead_reasons[]; /* null at the end */
 
+/* Failures that are alike have the same: of the class, the code, and the message without numbers, ids, quoted text and the like.  It is
+ * stored and asked for, so it never changes. */
+struct id task_fingerprint(enum task_class class, struct span code, struct span message);
+void task_message_normalise(struct buf *b, struct span message); /* what it sees of a message */
+
 /* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
 
 struct task_backoff {

@@ -25,46 +25,15 @@ buf_reset(struct buf *b)
 }
 
 void
-buf_reserve(struct buf *b, size_t more)
+buf_grow(struct buf *b, size_t more)
 {
 	size_t cap = b->cap != 0 ? b->cap : BUF_FIRST;
 
 	ASSERT(more <= SIZE_MAX / 4 && b->len <= SIZE_MAX / 4);
-	if (b->cap - b->len >= more && b->data != NULL)
-		return;
 	while (cap - b->len < more)
 		cap *= 2;
 	b->data = mem_resize(b->data, cap);
 	b->cap = cap;
-}
-
-void
-buf_put(struct buf *b, const void *bytes, size_t len)
-{
-	if (len == 0)
-		return;
-	buf_reserve(b, len);
-	memcpy(b->data + b->len, bytes, len);
-	b->len += len;
-}
-
-void
-buf_putc(struct buf *b, char c)
-{
-	buf_reserve(b, 1);
-	b->data[b->len++] = c;
-}
-
-void
-buf_puts(struct buf *b, const char *text)
-{
-	buf_put(b, text, strlen(text));
-}
-
-void
-buf_putspan(struct buf *b, struct span s)
-{
-	buf_put(b, s.ptr, s.len);
 }
 
 void
@@ -123,12 +92,6 @@ buf_cstr(struct buf *b)
 	buf_reserve(b, 1);
 	b->data[b->len] = '\0';
 	return b->data;
-}
-
-struct span
-buf_span(const struct buf *b)
-{
-	return (struct span){ b->data, b->len };
 }
 
 char *

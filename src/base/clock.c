@@ -2,6 +2,7 @@
  *
  * Dates are computed, not asked of libc: timegm and gmtime read the environment's time zone tables under a lock.
  */
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -76,7 +77,7 @@ date_of_days(int64_t days, int *year_r, int *month_r, int *day_r)
 
 /* `n` in so many digits, and the character that follows; where to go on. */
 static char *
-digits(char *to, int width, int64_t n, char after)
+digits(char *to, int width, unsigned n, char after)
 {
 	for (int i = width - 1; i >= 0; i--, n /= 10)
 		to[i] = (char)('0' + n % 10);
@@ -84,12 +85,36 @@ digits(char *to, int width, int64_t n, char after)
 	return to + width + 1;
 }
 
+/* "2026-11-22T" in front of the time of day.  Answers tell of few days again and again: these are kept. */
+static char *
+date_text(char *to, int64_t days)
+{
+	static struct {
+		int64_t days; /* and one: 0 is none */
+		char text[11];
+	} kept[8];
+	int year, month, day;
+	size_t i = (size_t)days % ARRAY_LEN(kept);
+	char text[12], *end = text;
+
+	if (kept[i].days != days + 1) {
+		date_of_days(days, &year, &month, &day);
+		end = digits(end, 4, (unsigned)year, '-');
+		end = digits(end, 2, (unsigned)month, '-');
+		(void)digits(end, 2, (unsigned)day, 'T');
+		memcpy(kept[i].text, text, sizeof(kept[i].text));
+		kept[i].days = days + 1;
+	}
+	memcpy(to, kept[i].text, sizeof(kept[i].text));
+	return to + sizeof(kept[i].text);
+}
+
 /* By hand, for each answer to a submission has three or four of them. */
 void
 clock_format(int64_t wall, char text[CLOCK_TEXT])
 {
 	int64_t seconds;
-	int year, month, day, of_day;
+	unsigned of_day;
 
 	/* What cannot be written in the form is written as its nearest neighbour: 1970 or the end of 9999. */
 	if (wall < 0)
@@ -97,15 +122,12 @@ clock_format(int64_t wall, char text[CLOCK_TEXT])
 	if (wall >= INT64_C(253402300800) * CLOCK_SECOND)
 		wall = INT64_C(253402300800) * CLOCK_SECOND - 1;
 	seconds = wall / CLOCK_SECOND;
-	of_day = (int)(seconds % DAY_SECONDS);
-	date_of_days(seconds / DAY_SECONDS, &year, &month, &day);
-	text = digits(text, 4, year, '-');
-	text = digits(text, 2, month, '-');
-	text = digits(text, 2, day, 'T');
+	of_day = (unsigned)(seconds % DAY_SECONDS);
+	text = date_text(text, seconds / DAY_SECONDS);
 	text = digits(text, 2, of_day / 3600, ':');
 	text = digits(text, 2, of_day / 60 % 60, ':');
 	text = digits(text, 2, of_day % 60, '.');
-	*digits(text, 6, wall % CLOCK_SECOND, 'Z') = '\0';
+	*digits(text, 6, (unsigned)(wall % CLOCK_SECOND), 'Z') = '\0';
 }
 
 /* A reader over the text; `ok` turns false at the first surprise and everything after it is zero. */

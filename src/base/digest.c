@@ -1,4 +1,6 @@
 /* digest.c - fingerprints. */
+#include <string.h>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -66,4 +68,28 @@ digest_fnv64(const void *bytes, size_t len)
 	h ^= h >> 33;
 	h *= UINT64_C(0xc4ceb9fe1a85ec53);
 	return h ^ (h >> 33);
+}
+
+/* Multiplying spreads a bit upwards only, so the high half is folded down before the next word comes. */
+static uint64_t
+stir(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return h ^ (h >> 32);
+}
+
+uint64_t
+digest_quick64(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	uint64_t h = stir(UINT64_C(0x243f6a8885a308d3), len), word;
+
+	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		h = stir(h, word);
+	}
+	word = 0;
+	if (len != 0)
+		memcpy(&word, p, len);
+	return stir(stir(h, word), len);
 }

@@ -13,19 +13,29 @@ hyphen_before(size_t i)
 	return i == 4 || i == 6 || i == 8 || i == 10;
 }
 
-void
-id_format(const struct id *id, char text[ID_TEXT])
+/* Two digits of each of `n` bytes, and the character that follows; where to go on. */
+static char *
+hex_digits(char *to, const uint8_t *from, size_t n, char after)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t i;
 
-	for (i = 0; i < sizeof(id->b); i++) {
-		if (hyphen_before(i))
-			*text++ = '-';
-		*text++ = hex[id->b[i] >> 4];
-		*text++ = hex[id->b[i] & 15];
+	for (i = 0; i < n; i++, to += 2) {
+		to[0] = hex[from[i] >> 4];
+		to[1] = hex[from[i] & 15];
 	}
-	*text = '\0';
+	*to = after;
+	return to + 1;
+}
+
+void
+id_format(const struct id *id, char text[ID_TEXT])
+{
+	text = hex_digits(text, id->b, 4, '-');
+	text = hex_digits(text, id->b + 4, 2, '-');
+	text = hex_digits(text, id->b + 6, 2, '-');
+	text = hex_digits(text, id->b + 8, 2, '-');
+	(void)hex_digits(text, id->b + 10, 6, '\0');
 }
 
 bool

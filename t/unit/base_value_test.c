@@ -62,6 +62,10 @@ test_clock_days(void)
 	}
 	is_int(wrong, 0, "every day from 1970 to 9999 survives text and back");
 	is_str(text, "9999-12-31T22:41:38.932896Z", "and the last is the last");
+	clock_format(INT64_C(8) * 86400 * CLOCK_SECOND, text);
+	is_str(text, "1970-01-09T00:00:00.000000Z", "a day");
+	clock_format(0, text);
+	is_str(text, "1970-01-01T00:00:00.000000Z", "and the one eight days before it");
 }
 
 static void
@@ -126,6 +130,30 @@ test_digest(void)
 	ok(digest_fnv64("taskq", 5) != digest_fnv64("tasks", 5), "fnv64 tells names apart");
 }
 
+/* Each length of zeros, and each text with one bit changed, has a number of its own. */
+static void
+test_quick(void)
+{
+	uint64_t seen[41 + 40 * 8], sum;
+	char bytes[40] = { 0 };
+	size_t n = 0, i, k, twice = 0;
+
+	for (i = 0; i <= sizeof(bytes); i++)
+		seen[n++] = digest_quick64(bytes, i);
+	for (i = 0; i < 8 * sizeof(bytes); i++) {
+		bytes[i / 8] = (char)(1 << i % 8);
+		seen[n++] = digest_quick64(bytes, sizeof(bytes));
+		bytes[i / 8] = 0;
+	}
+	for (i = 0; i < n; i++)
+		for (k = 0; k < i; k++)
+			twice += seen[i] == seen[k];
+	is_int((int)twice, 0, "quick64 tells %zu lengths and single bits apart", n);
+	sum = digest_quick64("\1\2\3\4\5\6\7\10\11", 9);
+	memcpy(bytes + 1, "\1\2\3\4\5\6\7\10\11", 9);
+	ok(digest_quick64(bytes + 1, 9) == sum, "wherever the bytes lie");
+}
+
 int
 main(void)
 {
@@ -134,5 +162,6 @@ main(void)
 	test_clock_frozen();
 	test_id();
 	test_digest();
+	test_quick();
 	return done();
 }

@@ -33,18 +33,18 @@ static uint64_t
 epoch_digest(const struct store_epoch *e)
 {
 	uint64_t parts[4] = { (uint64_t)e->system, (uint64_t)e->timeline, (uint64_t)e->started_at,
-		digest_fnv64(e->cache_key, sizeof(e->cache_key)) };
+		digest_quick64(e->cache_key, sizeof(e->cache_key)) };
 
-	return digest_fnv64(parts, sizeof(parts));
+	return digest_quick64(parts, sizeof(parts));
 }
 
 /* The fingerprint has the payload in its canonical form, and no trace id that came in a header. */
 static uint64_t
 text_digest(struct span payload, struct span trace_id)
 {
-	uint64_t parts[2] = { digest_fnv64(payload.ptr, payload.len), digest_fnv64(trace_id.ptr, trace_id.len) };
+	uint64_t parts[2] = { digest_quick64(payload.ptr, payload.len), digest_quick64(trace_id.ptr, trace_id.len) };
 
-	return digest_fnv64(parts, sizeof(parts));
+	return digest_quick64(parts, sizeof(parts));
 }
 
 static bool

@@ -1,8 +1,9 @@
 /* recent.c - a table in shared memory that forgets; see recent.h.
  *
  * A key belongs to a set of eight records.  It takes the record that it has already, else an empty one, else the next of
- * the set in turn.  Words are copied with
- * relaxed atomics and in any order: the checksum over key and value tells whether they belong together.
+ * the set in turn.  The tags of its records, half of each key, are a line of memory at the front of the set: most look-ups find nothing,
+ * and read no more than that.  Words are copied with relaxed atomics and in any order: tags are hints, and the checksum over key and
+ * value tells whether they belong together.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #define SET 8
 #define WORDS (RECENT_RECORD / sizeof(uint64_t))
+#define SET_WORDS (SET + SET * WORDS) /* tags, records */
 
 struct record {
 	uint64_t sum;
@@ -26,17 +28,17 @@ struct recent {
 	size_t sets;
 	size_t size; /* bytes of the mapping */
 	_Atomic unsigned turn;
-	_Alignas(RECENT_RECORD) _Atomic uint64_t words[];
+	_Alignas(64) _Atomic uint64_t words[];
 };
 
 struct recent *
 recent_new(int64_t bytes)
 {
-	size_t sets = (size_t)bytes / (RECENT_RECORD * SET), size;
+	size_t sets = (size_t)bytes / (SET_WORDS * sizeof(uint64_t)), size;
 	struct recent *r;
 
 	sets += sets == 0;
-	size = sizeof(*r) + sets * SET * RECENT_RECORD;
+	size = sizeof(*r) + sets * SET_WORDS * sizeof(uint64_t);
 	r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r == MAP_FAILED)
 		return NULL;
@@ -56,16 +58,42 @@ recent_free(struct recent **r)
 static uint64_t
 sum_of(const struct record *record)
 {
-	return digest_fnv64(&record->key, sizeof(record->key) + sizeof(record->value));
+	return digest_quick64(&record->key, sizeof(record->key) + sizeof(record->value));
 }
 
+/* Where the set of a key begins. */
 static size_t
 set_of(const struct recent *r, const struct id *key)
 {
 	uint64_t hash;
 
 	memcpy(&hash, key->b, sizeof(hash)); /* keys are digests */
-	return hash % r->sets * SET * WORDS;
+	return hash % r->sets * SET_WORDS;
+}
+
+static size_t
+record_at(size_t set, unsigned i)
+{
+	return set + SET + i * WORDS;
+}
+
+/* The half that did not choose the set; 0 is an empty record. */
+static uint64_t
+tag_of(const struct id *key)
+{
+	uint64_t tag;
+
+	memcpy(&tag, key->b + sizeof(tag), sizeof(tag));
+	return tag | 1;
+}
+
+/* The first record of the set, from number `i` on, that has this tag; SET: none. */
+static unsigned
+find_tag(const struct recent *r, size_t set, unsigned i, uint64_t tag)
+{
+	while (i < SET && atomic_load_explicit(&r->words[set + i], memory_order_relaxed) != tag)
+		i++;
+	return i;
 }
 
 static void
@@ -79,62 +107,43 @@ read_record(const struct recent *r, size_t at, struct record *out)
 	memcpy(out, words, sizeof(*out));
 }
 
-static bool
-has_key(const struct recent *r, size_t at, const struct id *key)
+/* Which record a key takes: its own, an empty one, the next in turn. */
+static unsigned
+place_for(struct recent *r, size_t set, uint64_t tag)
 {
-	struct id there;
-	uint64_t words[2];
+	unsigned i = find_tag(r, set, 0, tag);
 
-	words[0] = atomic_load_explicit(&r->words[at + 1], memory_order_relaxed);
-	words[1] = atomic_load_explicit(&r->words[at + 2], memory_order_relaxed);
-	memcpy(&there, words, sizeof(there));
-	return id_eq(&there, key);
-}
-
-/* Where a key goes: to its own record, an empty one, the next in turn. */
-static size_t
-place_for(struct recent *r, const struct id *key)
-{
-	static const struct id nobody;
-	size_t set = set_of(r, key), at = set, empty = SIZE_MAX;
-	int i;
-
-	for (i = 0; i < SET; i++, at += WORDS) {
-		if (has_key(r, at, key))
-			return at;
-		if (empty == SIZE_MAX && has_key(r, at, &nobody))
-			empty = at;
-	}
-	if (empty != SIZE_MAX)
-		return empty;
-	return set + atomic_fetch_add_explicit(&r->turn, 1, memory_order_relaxed) % SET * WORDS;
+	if (i == SET)
+		i = find_tag(r, set, 0, 0);
+	return i < SET ? i : atomic_fetch_add_explicit(&r->turn, 1, memory_order_relaxed) % SET;
 }
 
 void
 recent_put(struct recent *r, const struct id *key, const void *value)
 {
-	size_t at = place_for(r, key), i;
+	size_t set = set_of(r, key), at, i;
+	uint64_t tag = tag_of(key), words[WORDS];
+	unsigned place = place_for(r, set, tag);
 	struct record record = { .key = *key };
-	uint64_t words[WORDS];
 
 	memcpy(record.value, value, sizeof(record.value));
 	record.sum = sum_of(&record);
 	memcpy(words, &record, sizeof(words));
-	for (i = 0; i < WORDS; i++)
+	for (i = 0, at = record_at(set, place); i < WORDS; i++)
 		atomic_store_explicit(&r->words[at + i], words[i], memory_order_relaxed);
+	atomic_store_explicit(&r->words[set + place], tag, memory_order_relaxed);
 }
 
 bool
 recent_get(const struct recent *r, const struct id *key, void *value_r)
 {
-	size_t at = set_of(r, key);
+	size_t set = set_of(r, key);
+	uint64_t tag = tag_of(key);
 	struct record record;
-	int i;
+	unsigned i;
 
-	for (i = 0; i < SET; i++, at += WORDS) {
-		if (!has_key(r, at, key))
-			continue;
-		read_record(r, at, &record);
+	for (i = find_tag(r, set, 0, tag); i < SET; i = find_tag(r, set, i + 1, tag)) {
+		read_record(r, record_at(set, i), &record);
 		if (!id_eq(&record.key, key) || record.sum != sum_of(&record))
 			continue;
 		memcpy(value_r, record.value, sizeof(record.value));

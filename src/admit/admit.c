@@ -12,6 +12,7 @@
 #include "admit/admit_int.h"
 
 #define ADMISSION_MAGIC 0x41646d31u
+#define SPARE_MAX (64 * 1024)            /* memory for answers that is kept */
 #define AWAY_PATIENCE (2 * CLOCK_SECOND) /* for a database that is away when the request comes */
 
 struct admission {
@@ -161,6 +162,28 @@ answer_invalid(const struct admit_checked *c, admit_fn *fn, void *arg)
 	fn(arg, &answer);
 }
 
+/* The memory of an answer serves the next one; an answer that is being given may lead to another, which then has its own. */
+static struct buf
+text_take(struct admit *admit)
+{
+	struct buf b = admit->spare;
+
+	admit->spare = (struct buf){ 0 };
+	buf_reset(&b);
+	return b;
+}
+
+static void
+text_give(struct admit *admit, struct buf *b)
+{
+	if (admit->spare.data != NULL || b->cap > SPARE_MAX) {
+		buf_free(b);
+		return;
+	}
+	admit->spare = *b;
+	*b = (struct buf){ 0 };
+}
+
 static bool
 is_kept(const struct store_submitted *s)
 {
@@ -192,10 +215,12 @@ static void
 on_submitted(void *arg, const struct store_submitted *s)
 {
 	struct admission *a = arg;
-	struct buf body = { 0 };
+	struct admit *admit;
+	struct buf body;
 
 	MAGIC_CHECK(a, ADMISSION_MAGIC);
-	a->admit->waiting--;
+	admit = a->admit;
+	admit->waiting--;
 	settle_queue(a, s);
 	if (s->status != STORE_OK) {
 		answer_later(a, s);
@@ -209,11 +234,12 @@ on_submitted(void *arg, const struct store_submitted *s)
 		answer_full(a);
 		return;
 	}
+	body = text_take(admit);
 	if (is_kept(s) && !a->item)
 		task_render(&body, &s->row, s->surface, s->version, true);
 	remember(a, s, buf_span(&body));
 	conclude(a, s, buf_span(&body));
-	buf_free(&body);
+	text_give(admit, &body);
 }
 
 /* A store that is away is waited for a moment only. */
@@ -260,14 +286,16 @@ static bool
 tell_recent(struct admission *a)
 {
 	struct store_submitted s;
-	struct buf body = { 0 };
+	struct admit *admit = a->admit;
+	struct buf body;
 
-	if (!a->keyed || !admit_recent_find(a->admit, &a->digest, &a->checked.request, &s))
+	if (!a->keyed || !admit_recent_find(admit, &a->digest, &a->checked.request, &s))
 		return false;
+	body = text_take(admit);
 	if (is_kept(&s))
 		task_render(&body, &s.row, s.surface, s.version, true);
 	conclude(a, &s, buf_span(&body));
-	buf_free(&body);
+	text_give(admit, &body);
 	return true;
 }
 
@@ -303,8 +331,10 @@ admission_new(struct admit *admit, const struct admit_request *r, admit_fn *fn, 
 	};
 	/* items of a bulk request have no kept answers of their own, and share a round trip to the database already */
 	a->keyed = !r->item && a->in.key.len > 0;
-	if (a->keyed)
+	if (a->keyed) {
 		a->digest = task_key_digest(a->in.tenant, a->in.key);
+		a->in.digest = &a->digest;
+	}
 	return a;
 }
 
@@ -366,6 +396,7 @@ admit_free(struct admit **a)
 	if (*a == NULL)
 		return;
 	MAGIC_CHECK(*a, ADMIT_MAGIC);
+	buf_free(&(*a)->spare);
 	(*a)->magic = 0;
 	mem_free(a);
 }

@@ -37,6 +37,7 @@ struct admit {
 	struct ration *ration;
 	struct recent *recent;
 	int waiting; /* submissions that the store has */
+	struct buf spare; /* memory for the next answer */
 	struct admit_cache cache;
 };
 #define ADMIT_MAGIC 0x41646d30u

@@ -7,6 +7,8 @@
 
 #include "http/http_int.h"
 
+#define LINES_FIRST 256
+
 const char *
 http_status_text(int status)
 {
@@ -57,12 +59,12 @@ http_status_text(int status)
 void
 http_reply_header(struct http_request *r, const char *name, struct span value)
 {
-	size_t i;
-
 	MAGIC_CHECK(r, HTTP_REQUEST_MAGIC);
 	ASSERT(http_is_token(span_of(name)));
-	for (i = 0; i < value.len; i++)
-		ASSERT(value.ptr[i] != '\r' && value.ptr[i] != '\n' && value.ptr[i] != '\0');
+	ASSERT(value.len == 0 ||
+	       (memchr(value.ptr, '\r', value.len) == NULL && memchr(value.ptr, '\n', value.len) == NULL &&
+		   memchr(value.ptr, '\0', value.len) == NULL));
+	buf_reserve(&r->lines, LINES_FIRST);
 	buf_puts(&r->lines, name);
 	buf_put(&r->lines, ": ", 2);
 	buf_putspan(&r->lines, value);

@@ -129,7 +129,7 @@ conn_read(struct http_conn *c)
 		to = c->in.data + c->in.len;
 		room = READ_MORE;
 	}
-	n = read(c->fd, to, room);
+	n = recv(c->fd, to, room, 0);
 	if (n == 0)
 		conn_eof(c);
 	else if (n < 0)
@@ -246,7 +246,7 @@ linger_begin(struct http_conn *c)
 static void
 linger_read(struct http_conn *c)
 {
-	ssize_t n = read(c->fd, c->s->scratch, HTTP_SCRATCH);
+	ssize_t n = recv(c->fd, c->s->scratch, HTTP_SCRATCH, 0);
 
 	if (n > 0)
 		c->discarded += (size_t)n;

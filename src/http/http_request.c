@@ -245,36 +245,46 @@ http_flags(const struct http_request *r)
 	return r->s->o.routes[r->route].flags;
 }
 
+/* The next header line of this name from number `i` on; null: none. */
+static const struct http_field *
+next_field(const struct http_request *r, const char *name, int i)
+{
+	size_t len = strlen(name);
+	const struct http_field *f;
+
+	for (; i < r->head.nfields; i++) {
+		f = &r->head.fields[i];
+		if (f->name_len == len && strncasecmp(r->text.data + f->name, name, len) == 0)
+			return f;
+	}
+	return NULL;
+}
+
 struct span
 http_header(const struct http_request *r, const char *name)
 {
-	int i;
-
-	for (i = 0; i < r->head.nfields; i++)
-		if (span_ieq(http_field_name(&r->head.fields[i], r->text.data), name))
-			return http_field_value(&r->head.fields[i], r->text.data);
-	return (struct span){ 0 };
+	return http_header_line(r, name, 0);
 }
 
 int
 http_header_count(const struct http_request *r, const char *name)
 {
-	int i, n = 0;
+	const struct http_field *f = next_field(r, name, 0);
+	int n = 0;
 
-	for (i = 0; i < r->head.nfields; i++)
-		n += span_ieq(http_field_name(&r->head.fields[i], r->text.data), name);
+	for (; f != NULL; f = next_field(r, name, (int)(f - r->head.fields) + 1))
+		n++;
 	return n;
 }
 
 struct span
 http_header_line(const struct http_request *r, const char *name, int n)
 {
-	int i;
+	const struct http_field *f = next_field(r, name, 0);
 
-	for (i = 0; i < r->head.nfields; i++)
-		if (span_ieq(http_field_name(&r->head.fields[i], r->text.data), name) && n-- == 0)
-			return http_field_value(&r->head.fields[i], r->text.data);
-	return (struct span){ 0 };
+	while (f != NULL && n-- > 0)
+		f = next_field(r, name, (int)(f - r->head.fields) + 1);
+	return f != NULL ? http_field_value(f, r->text.data) : (struct span){ 0 };
 }
 
 struct span

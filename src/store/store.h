@@ -101,6 +101,7 @@ struct store_submission {
 	enum task_surface surface;
 	struct span tenant;
 	struct span key;  /* empty: none (never a replay) */
+	const struct id *digest; /* of tenant and key, from who has it already; null: taken here */
 	int64_t deadline; /* clock_now() */
 };
 /* Joins the next batch; one that wants a unique name goes by itself. */

@@ -52,12 +52,14 @@ batch_free(struct batch *b)
 static void
 take(struct batch *b, struct submitter *u, int64_t now)
 {
-	struct item **slots = mem_zalloc(sizeof(struct item *) * TWIN_SLOTS);
+	size_t bytes = 0, at, room = 64;
 	struct list *pos, *tmp;
-	size_t bytes = 0, at;
 	int tasks = 0;
-	struct item *it;
+	struct item *it, **slots;
 
+	while (room < TWIN_SLOTS && room < 2 * (size_t)u->ncollected)
+		room *= 2;
+	slots = mem_zalloc(sizeof(*slots) * room);
 	u->filling++;
 	LIST_FOREACH_SAFE (pos, tmp, &u->collected) {
 		it = container_of(pos, struct item, node);
@@ -71,8 +73,8 @@ take(struct batch *b, struct submitter *u, int64_t now)
 		it->sent = true;
 		tasks++;
 		memcpy(&at, it->digest.b, sizeof(at));
-		for (at &= TWIN_SLOTS - 1; slots[at] != NULL && !id_eq(&slots[at]->digest, &it->digest);)
-			at = (at + 1) & (TWIN_SLOTS - 1);
+		for (at &= room - 1; slots[at] != NULL && !id_eq(&slots[at]->digest, &it->digest);)
+			at = (at + 1) & (room - 1);
 		if (slots[at] != NULL) {
 			list_push(&slots[at]->twins, &it->node);
 			slots[at]->doubt = slots[at]->doubt || it->doubt;

@@ -156,7 +156,7 @@ store_known(struct store *s, const struct store_submission *in, store_submit_fn 
 	if (k->closed)
 		return;
 	q = mem_zalloc(sizeof(*q));
-	q->digest = task_key_digest(in->tenant, in->key);
+	q->digest = in->digest != NULL ? *in->digest : task_key_digest(in->tenant, in->key);
 	memcpy(q->fp, in->request->fingerprint, sizeof(q->fp));
 	q->deadline = in->deadline;
 	q->fn = fn;

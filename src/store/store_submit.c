@@ -13,13 +13,43 @@
 
 /* --- one submission ----------------------------------------------------------------------------------------------- */
 
+/* A batch frees its items at once and the next one needs as many: so many are kept. */
+#define SPARES 512
+
+static struct {
+	struct item *items[SPARES];
+	int n;
+} spares;
+
+static struct item *
+item_new(void)
+{
+	struct item *it;
+
+	if (spares.n == 0)
+		return mem_zalloc(sizeof(*it));
+	it = spares.items[--spares.n];
+	memset(it, 0, sizeof(*it));
+	return it;
+}
+
 void
 item_free(struct item *it)
 {
 	ASSERT(it->fn == NULL && list_empty(&it->twins));
 	order_leave(it);
 	list_remove(&it->node);
-	mem_free(&it);
+	if (spares.n < SPARES)
+		spares.items[spares.n++] = it;
+	else
+		mem_free(&it);
+}
+
+static void
+spares_free(void)
+{
+	while (spares.n > 0)
+		mem_free(&spares.items[--spares.n]);
 }
 
 /* Tells the caller, once. */
@@ -201,6 +231,7 @@ submitter_free(struct submitter **u)
 		item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, "the store is closing");
 		item_free(it);
 	}
+	spares_free();
 	lane_cache_free(&(*u)->lanes);
 	loop_timer_free(&(*u)->timer);
 	(*u)->magic = 0;
@@ -211,20 +242,21 @@ void
 store_submit(struct store *s, const struct store_submission *in, store_submit_fn *fn, void *arg)
 {
 	struct submitter *u = s->submitter;
-	struct item *it = mem_zalloc(sizeof(*it));
+	struct item *it;
 
 	ASSERT(u != NULL && fn != NULL);
-	if (pool_closing(u->pool)) {
-		mem_free(&it);
+	if (pool_closing(u->pool))
 		return;
-	}
+	it = item_new();
 	list_init(&it->twins);
 	it->in = *in;
 	it->fn = fn;
 	it->arg = arg;
 	it->arrival = u->arrivals++;
 	/* a key of our own for what has none: repeating the statement then does no harm either */
-	it->digest = in->key.len > 0 ? task_key_digest(in->tenant, in->key) : id_random();
+	it->digest = in->digest != NULL ? *in->digest
+		     : in->key.len > 0  ? task_key_digest(in->tenant, in->key)
+					: id_random();
 	it->bucket = in->key.len > 0 ? task_key_bucket(in->tenant, in->key) : it->digest.b[0] & (TASK_BUCKETS - 1);
 	memcpy(it->fp, in->request->fingerprint, sizeof(it->fp));
 	it->turn = order_has(it) ? s->o.turn : NULL;

@@ -31,14 +31,16 @@ struct json_frame {
 };
 
 #define JSON_INLINE 64 /* tokens that need no memory: most submissions */
+#define JSON_FEW 32    /* names of an object that need none */
 
 struct json_scan {
 	struct span text;
 	struct json_token *tokens;
 	uint32_t ntokens, cap;
 	uint32_t nvalues;
-	uint32_t *order; /* for sorting names; twice as long as the widest object */
+	uint32_t *order; /* for sorting names: room for `order_cap` and a copy of them */
 	size_t order_cap;
+	uint32_t few[2 * JSON_FEW]; /* the first room */
 	int depth;
 	struct json_frame stack[TASK_DEPTH_MAX];
 	struct json_token fixed[JSON_INLINE];

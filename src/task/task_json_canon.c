@@ -57,15 +57,19 @@ put_string(struct buf *b, const struct json_scan *s, uint32_t token)
 void
 json_canon_text(struct buf *b, struct span text)
 {
+	size_t plain = 0;
+
 	buf_putc(b, '"');
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
-		if (c < 0x80)
-			put_char(b, c);
-		else
-			buf_putc(b, (char)c);
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_put(b, text.ptr + plain, i - plain);
+		put_char(b, c);
+		plain = i + 1;
 	}
+	buf_put(b, text.ptr + plain, text.len - plain);
 	buf_putc(b, '"');
 }
 

@@ -393,8 +393,8 @@ json_scan(struct json_scan *s, struct span text, struct task_problem *problem_r)
 	s->tokens = s->fixed;
 	s->cap = JSON_INLINE;
 	s->ntokens = s->nvalues = 0;
-	s->order = NULL;
-	s->order_cap = 0;
+	s->order = s->few;
+	s->order_cap = JSON_FEW;
 	s->depth = 0;
 	if (text.len > INT32_MAX)
 		return wrong_at(&r, begin, "invalid_json", "expected less than 2 GiB") == DONE;
@@ -411,5 +411,6 @@ json_scan_free(struct json_scan *s)
 {
 	if (s->tokens != s->fixed)
 		mem_free(&s->tokens);
-	mem_free(&s->order);
+	if (s->order != s->few)
+		mem_free(&s->order);
 }

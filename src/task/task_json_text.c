@@ -241,8 +241,8 @@ json_names_link(struct json_scan *s, uint32_t object, uint32_t count)
 	if (count == 0)
 		return 0;
 	if (s->order_cap < count) {
-		s->order_cap = count < 64 ? 64 : 2 * (size_t)count;
-		s->order = mem_resize(s->order, 2 * s->order_cap * sizeof(*s->order));
+		s->order_cap = 2 * (size_t)count;
+		s->order = mem_resize(s->order != s->few ? s->order : NULL, 2 * s->order_cap * sizeof(*s->order));
 	}
 	v = s->order;
 	for (uint32_t i = 0; i < count; i++) {

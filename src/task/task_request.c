@@ -365,14 +365,17 @@ put_labels(struct buf *b, const char *before, const struct task_request *r)
 	buf_puts(b, r->nlabels == 0 ? "{}" : "}");
 }
 
+#define TEXT_KEEP (16 * 1024)
+
 /* SHA-256 of version 1, "submit", NUL, and the whole task as canonical JSON.  Frozen: kept keys hold this digest.
  * `payload` is its token; 0 when there is none. */
 static void
 take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_request *r)
 {
 	static const char prefix[] = "\001submit";
-	struct buf b = { 0 };
+	static struct buf b; /* kept from one request to the next, unless it grew long */
 
+	buf_reset(&b);
 	buf_reserve(&b, r->payload.len + 1024);
 	buf_put(&b, prefix, sizeof(prefix));
 	put_int(&b, "{\"delay\":", r->delay);
@@ -402,7 +405,8 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 	}
 	buf_putc(&b, '}');
 	digest_sha256(b.data, b.len, r->fingerprint);
-	buf_free(&b);
+	if (b.cap > TEXT_KEEP)
+		buf_free(&b);
 }
 
 /* The payload's token by its place in the body; 0 when the default stands there. */

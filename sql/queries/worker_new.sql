@@ -3,8 +3,9 @@
 -- $2 node text
 -- $3 boot uuid
 -- $4 serves text[]
+-- $5 home uuid          null: not known
 -- tables: worker, serves
 with w as (
-	insert into taskq.worker (inc, node, boot) values ($1, $2, $3) on conflict do nothing
+	insert into taskq.worker (inc, node, boot, home) values ($1, $2, $3, $5) on conflict do nothing
 )
 insert into taskq.serves (inc, name) select $1, n from unnest($4) n on conflict do nothing

@@ -25,6 +25,8 @@ api_readyz(void *app, struct http_request *r)
 	struct http_problem p = { .status = 503, .code = "not_ready", .retry_after = API_RETRY_AFTER };
 
 	p.detail = store_not_ready(a->store);
+	if (p.detail == NULL && wake_namesake(a->wake))
+		p.detail = "another taskqd runs under the name of this node, give each its own by the option node";
 	if (*a->draining) {
 		p.code = "draining";
 		p.detail = "draining: this process ends when its last answer is out";

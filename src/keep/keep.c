@@ -47,7 +47,7 @@ struct duty_row {
 	const char *name;
 	void (*verb)(struct store *s, store_count_fn *fn, void *arg);
 	int64_t busy; /* until the next time when something was found */
-	int64_t idle; /* most, when nothing is found; -1: never again */
+	int64_t idle; /* most, when nothing is found; -1: never again, unless the verb says when */
 	int counter;  /* of what it counts; -1: none */
 };
 
@@ -305,7 +305,7 @@ duty_done(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
 	if (d->failing)
 		d->pause = 0;
 	if (row->idle < 0) {
-		d->due = INT64_MAX;
+		d->due = next >= 0 ? now + jitter(k, next) : INT64_MAX;
 		return;
 	}
 	pause = count > 0 ? row->busy : d->pause * 2;

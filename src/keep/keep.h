@@ -1,7 +1,7 @@
 /* keep.h - the keeper's duties: what must happen in time although nobody asks.
  *
  *	release     a worker of this node died and its handlers are gone: its leases return at once
- *	boot        once, at the start: workers of this node from before it
+ *	boot        once, at the start: workers of this node from before it; again while another daemon has its name
  *	promote     waiting tasks that are due become ready
  *	reap        leases of silent workers, of absent ones, and expired ones become ready
  *	partitions  the coming ones are made

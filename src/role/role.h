@@ -37,6 +37,8 @@ int role_run(struct role *r) MUSTCHECK; /* tells the supervisor "ready", runs th
 
 /* role_node.c: the name of this node: conf->node, else host and run_dir; borrowed until the next call. */
 const char *role_node(const struct conf *c);
+/* Where this daemon holds its lock: equal only for those of whom at most one lives; zero when that cannot be told. */
+struct id role_home(const struct conf *c);
 
 /* The roles, for main's table. */
 int role_acceptor(const struct super_child *me);

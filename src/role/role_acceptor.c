@@ -63,6 +63,8 @@ open_store(const struct super_child *me, struct loop *loop, struct run_lapse *la
 		.judge_arg = lapse,
 		.node = role_node(me->conf),
 		.boot = me->boot,
+		.home = role_home(me->conf),
+		.boot_at = me->boot_at,
 		.submit_connections = me->conf->postgres.submit_connections,
 		.read_connections = me->conf->postgres.read_connections,
 	};

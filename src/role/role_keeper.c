@@ -50,6 +50,8 @@ role_keeper(const struct super_child *me)
 		.ration = me->ration,
 		.node = role_node(me->conf),
 		.boot = me->boot,
+		.home = role_home(me->conf),
+		.boot_at = me->boot_at,
 		.keeper = true,
 		.judge = run_lapse_judge,
 		.judge_arg = &lapse,

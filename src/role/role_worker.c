@@ -59,6 +59,8 @@ role_worker(const struct super_child *me)
 		.wake = me->wake,
 		.node = role_node(me->conf),
 		.boot = me->boot,
+		.home = role_home(me->conf),
+		.boot_at = me->boot_at,
 		.worker = true,
 	};
 	struct run_options ro = {

@@ -38,9 +38,9 @@ struct store_options {
 	struct ration *ration;  /* told how deep queues are, by store_depth() */
 	struct turn *turn;      /* after which id the next one comes; may be null in tests */
 	const char *node;       /* name of this node */
-	struct id boot;         /* this start of the supervisor */
-	int submit_connections; /* 0 where the role needs none */
-	int read_connections;
+	struct id boot, home;   /* this start of the supervisor; where it holds its lock, zero: not known */
+	int64_t boot_at;        /* clock_now() of the start */
+	int submit_connections, read_connections; /* 0 where the role needs none */
 	bool worker;           /* a connection for store_step() */
 	bool keeper;           /* a connection for the duties */
 	store_judge_fn *judge; /* null where nobody says fail and nothing is taken back */
@@ -57,6 +57,8 @@ const char *store_not_ready(const struct store *s);
 int64_t store_db_now(const struct store *s); /* estimate of the database's clock */
 
 /* --- which cluster: store_hello.c ------------------------------------------------------------------------------------------ */
+
+bool store_conninfo_good(const char *conninfo) MUSTCHECK; /* libpq can read it */
 
 /* One life of a cluster: another one after a promotion or a restore, when what was committed last may be gone. */
 struct store_epoch {
@@ -490,10 +492,6 @@ void store_purge_progress(struct store *s, store_count_fn *fn, void *arg);
 void store_watch_pauses(struct store *s, store_count_fn *fn, void *arg);
 /* Unique names that nobody holds any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_names(struct store *s, store_count_fn *fn, void *arg);
-
-/* --- store_hello.c ------------------------------------------------------------------------------------------------------------ */
-
-bool store_conninfo_good(const char *conninfo) MUSTCHECK; /* libpq can read it */
 
 /* --- schema: store_migrate.c; synchronous, for taskqd --migrate only ---------------------------------------------------------------- */
 

@@ -271,6 +271,8 @@ struct store {
 	struct store_server server;  /* as learned last */
 	struct store_epoch answered; /* of the connection whose answer came last */
 	bool steady;                 /* its clock was where the look before had it */
+	int64_t namesake_seen; /* last; 0: there is none */
+	bool namesake_lives;
 	char unhealthy[160];         /* what health_trouble() said */
 	bool unnamed;                /* no named statements in this process any more */
 	int nready;                  /* greeted connections */

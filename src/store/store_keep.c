@@ -21,6 +21,7 @@
 #define WALK_REST (60 * CLOCK_SECOND) /* between two walks */
 #define SETTLE (10 * CLOCK_SECOND)    /* after a connection is made, before silence means death */
 #define LEAP (5 * CLOCK_SECOND)       /* of the database's clock, that somebody should know of */
+#define NAMESAKE_LOOK CLOCK_SECOND    /* at another daemon of our name */
 #define REAP_OFTEN (5 * CLOCK_SECOND) /* a shorter quarter of a lease asks for more than the usual pace */
 
 struct duty {
@@ -203,14 +204,55 @@ on_incs(struct request *r)
 	request_free(&r);
 }
 
+/* One that was seen again since the first look lives, and what it holds is its own; one that was not may have ended just before this
+ * start, and falls silent. */
+static void
+namesake_look(struct duty *d, const PGresult *res)
+{
+	struct store *s = d->store;
+	int64_t seen = col_null(res, 0, SQL_WORKER_NAMESAKE_SEEN) ? 0 : col_time(res, 0, SQL_WORKER_NAMESAKE_SEEN);
+	bool lives = seen != 0 && (s->namesake_lives || (s->namesake_seen != 0 && seen > s->namesake_seen));
+
+	if (lives && !s->namesake_lives)
+		log_error(
+		    "another taskqd runs under the name of this node, which is not ready therefore: give each its own "
+		    "name by the option node",
+		    log_str("node", s->o.node));
+	if (!lives && s->namesake_lives)
+		log_notice("the other taskqd of this name has ended", log_str("node", s->o.node));
+	s->namesake_lives = lives;
+	s->namesake_seen = seen;
+	if (seen != 0)
+		d->next = NAMESAKE_LOOK;
+	if (s->o.wake != NULL)
+		wake_namesake_set(s->o.wake, lives);
+}
+
+static void
+on_boot(struct request *r)
+{
+	struct duty *d = r->arg;
+
+	MAGIC_CHECK(d, KEEP_MAGIC);
+	if (r->status == STORE_OK)
+		namesake_look(d, r->results[1]);
+	on_incs(r);
+}
+
 void
 store_release_boot(struct store *s, store_count_fn *fn, void *arg)
 {
-	struct request *r = read_request(s, on_incs, duty_new(s, fn, arg));
+	struct duty *d = duty_new(s, fn, arg);
+	struct request *r = read_request(s, on_boot, d);
 	struct stmt *t = request_stmt(r, SQL_WORKER_BOOT);
 
-	stmt_text(t, span_of(s->o.node));
+	stmt_home(t, s);
 	stmt_uuid(t, &s->o.boot);
+	t = request_stmt(r, SQL_WORKER_NAMESAKE);
+	stmt_text(t, span_of(s->o.node));
+	stmt_home(t, s);
+	stmt_uuid(t, &s->o.boot);
+	stmt_int8(t, clock_now() - s->o.boot_at);
 	request_send(keep_pool(s), r);
 }
 

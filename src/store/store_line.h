@@ -41,6 +41,7 @@ void stmt_int2(struct stmt *t, int value);
 void stmt_int4(struct stmt *t, int32_t value);
 void stmt_int8(struct stmt *t, int64_t value);
 void stmt_uuid(struct stmt *t, const struct id *value);
+void stmt_home(struct stmt *t, const struct store *s); /* of this daemon, or null */
 void stmt_text(struct stmt *t, struct span value);
 void stmt_bytea(struct stmt *t, struct span value);
 void stmt_time(struct stmt *t, int64_t unix_us); /* 0: null */

@@ -189,6 +189,15 @@ stmt_uuid(struct stmt *t, const struct id *value)
 }
 
 void
+stmt_home(struct stmt *t, const struct store *s)
+{
+	if (id_is_zero(&s->o.home))
+		stmt_null(t);
+	else
+		stmt_uuid(t, &s->o.home);
+}
+
+void
 stmt_text(struct stmt *t, struct span value)
 {
 	put_value(t, OID_TEXT, value.ptr, value.len);

@@ -59,6 +59,7 @@ worker_register(struct store_worker *w)
 	for (int i = 0; i < s->o.conf->nhandlers; i++)
 		stmt_text(t, span_of(s->o.conf->handlers[i].title));
 	stmt_array_end(t);
+	stmt_home(t, s);
 	request_send(w->pool, r);
 }
 

@@ -29,6 +29,7 @@ struct super_child {
 	unsigned generation;
 	bool keeps_root; /* of the role: do not drop to conf->user */
 	struct id boot;  /* this start of the supervisor */
+	int64_t boot_at; /* clock_now() of it */
 	pid_t supervisor;
 	const int *listeners; /* listening HTTP sockets, shared by all */
 	int nlisteners;

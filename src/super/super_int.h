@@ -93,6 +93,7 @@ struct super {
 	gid_t gid;
 	enum super_state state;
 	struct id boot;
+	int64_t boot_at;
 	struct list generations;
 	struct super_generation *serving; /* the one that should run */
 	struct super_generation *fresh;   /* in RELOAD: coming up, to replace the serving one */

@@ -271,6 +271,7 @@ super_setup(struct super *s)
 	proc_become_subreaper();
 	proc_children(s->pid, &s->forgiven);
 	s->boot = id_random();
+	s->boot_at = clock_now();
 	super_setup_generation(s);
 	s->watchdog_every = notify_watchdog() / 2;
 }

@@ -68,6 +68,7 @@ super_child_run(struct super *s, const struct super_proc *p)
 		.generation = g->number,
 		.keeps_root = p->role->keeps_root,
 		.boot = s->boot,
+		.boot_at = s->boot_at,
 		.supervisor = s->pid,
 		.listeners = s->listeners,
 		.nlisteners = p->role->listens ? s->nlisteners : 0,

@@ -20,6 +20,7 @@ struct shared {
 	_Atomic uint32_t ready[WAKE_LANES];
 	_Atomic uint32_t lower[WAKE_LANES];
 	_Atomic uint32_t pauses;
+	_Atomic bool namesake;
 	_Atomic uint32_t paused_turn; /* odd while it is being written */
 	struct wake_paused paused[WAKE_PAUSED];
 	int npaused;
@@ -199,6 +200,18 @@ wake_paused(const struct wake *w, struct wake_paused all_r[WAKE_PAUSED])
 		memcpy(all_r, s->paused, sizeof(s->paused));
 	}
 	return n;
+}
+
+void
+wake_namesake_set(struct wake *w, bool lives)
+{
+	atomic_store(&w->shared->namesake, lives);
+}
+
+bool
+wake_namesake(const struct wake *w)
+{
+	return atomic_load(&w->shared->namesake);
 }
 
 uint32_t

@@ -43,6 +43,9 @@ struct wake_paused {
 };
 void wake_paused_set(struct wake *w, const struct wake_paused *all, int n); /* the first WAKE_PAUSED */
 int wake_paused(const struct wake *w, struct wake_paused all_r[WAKE_PAUSED]);
+/* Another daemon has the name of this node and lives: the keeper saw it. */
+void wake_namesake_set(struct wake *w, bool lives);
+bool wake_namesake(const struct wake *w);
 uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
 uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
 

@@ -524,6 +524,29 @@ reap(void)
 	pg_wait(&got.done);
 }
 
+static int
+look_for_namesakes(void)
+{
+	got.done = false;
+	store_release_boot(store, on_count, NULL);
+	pg_wait(&got.done);
+	return wake_namesake(wake);
+}
+
+/* The first look was that for workers of an earlier start. */
+static void
+test_namesake(void)
+{
+	is_int(look_for_namesakes(), 0, "one that is not seen again may be dead");
+	pg_sql("update taskq.worker set seen = seen + interval '1 s' where inc = 1000005");
+	is_int(look_for_namesakes(), 0, "one that came later has to go itself");
+	pg_sql("update taskq.worker set seen = seen + interval '1 s' where inc = 1000003");
+	is_int(look_for_namesakes(), 1, "one that is seen again lives");
+	is_int(look_for_namesakes(), 1, "until it is gone");
+	pg_sql("delete from taskq.worker where inc in (1000003, 1000004, 1000005)");
+	is_int(look_for_namesakes(), 0, "then there is none");
+}
+
 static void
 test_duties(void)
 {
@@ -533,7 +556,12 @@ test_duties(void)
 	       "interval '1 hour')");
 	pg_sql("insert into taskq.worker (inc, node, boot, seen) values (1000002, 'n2', gen_random_uuid(), now() + "
 	       "interval '1 hour')");
-	pg_sql("insert into taskq.worker (inc, node, boot) values (1000001, 'n1', gen_random_uuid())");
+	pg_sql("insert into taskq.worker (inc, node, boot, home) values (1000001, 'n1', gen_random_uuid(), "
+	       "'00000000-0000-4000-8000-000000000001')");
+	pg_sql("insert into taskq.worker (inc, node, boot, home, started_at) values (1000003, 'n1', gen_random_uuid(), "
+	       "'00000000-0000-4000-8000-000000000002', now() - interval '1 hour'), "
+	       "(1000004, 'n1', gen_random_uuid(), null, now() - interval '1 hour'), "
+	       "(1000005, 'n1', gen_random_uuid(), '00000000-0000-4000-8000-000000000002', now() + interval '1 hour')");
 	submit("f", 3);
 	pg_sql("insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, "
 	       "amended) "
@@ -543,7 +571,10 @@ test_duties(void)
 	store_release_boot(store, on_count, NULL);
 	pg_wait(&got.done);
 	is_str(pg_sql("select count(*) from taskq.worker where inc = 1000001"), "0",
-	    "workers of an earlier start are released");
+	    "workers of an earlier start of this home are released");
+	is_str(pg_sql("select count(*) from taskq.worker where inc in (1000003, 1000004, 1000005)"), "3",
+	    "those of another one with its name are not");
+	test_namesake();
 	pg_conf.work.lease = 2 * CLOCK_SECOND;
 	pg_conf.work.grace = 60 * CLOCK_SECOND;
 	reap();
@@ -595,6 +626,8 @@ main(void)
 	pg_conf.postgres.conninfo = proxy_conninfo;
 	pg_loop = o.loop = loop_new();
 	o.wake = wake = wake_new();
+	o.boot_at = clock_now();
+	ok(id_parse(SPAN("00000000-0000-4000-8000-000000000001"), &o.home), "a home");
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");
 	test_life();

@@ -3,6 +3,8 @@
  * A duty is a row of `rows`: what it calls and how often.  One that found something comes again soon, one that found nothing less and
  * less often, between `busy` and `idle`.  Releases of dead workers go before everything else.
  *
+ * What dead workers left on the disk is delivered before their leases are taken back: else what they had finished would run again.
+ *
  * Who is dead is read from the pipe when it is released, not before: a keeper that dies takes no release with it.  Two keepers (at a
  * reload) may look at the same one; a release does no harm twice, and who then takes another out of the pipe than the one it
  * looked at releases that one next.
@@ -39,13 +41,14 @@ enum duty_kind {
 	DUTY_EXPIRE,
 	DUTY_PAUSES,
 	DUTY_PROGRESS,
+	DUTY_SPOOL,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
 };
 
 struct duty_row {
 	const char *name;
-	void (*verb)(struct store *s, store_count_fn *fn, void *arg);
+	void (*verb)(struct store *s, store_count_fn *fn, void *arg); /* null: the delivery is all */
 	int64_t busy; /* until the next time when something was found */
 	int64_t idle; /* most, when nothing is found; -1: never again, unless the verb says when */
 	int counter;  /* of what it counts; -1: none */
@@ -62,6 +65,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_NAMES] = { "names", store_purge_names, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_PROGRESS] = { "progress", store_purge_progress, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
+	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 
@@ -159,18 +163,50 @@ released(struct keep *k)
 }
 
 static void
+act(struct keep *k, int kind)
+{
+	if (kind == DUTY_RELEASE)
+		release(k);
+	else
+		rows[kind].verb(k->o.store, duty_answered, k);
+}
+
+/* Nothing is left on the disk of whom the duty is about. */
+static void
+delivered(void *arg, enum store_status status, int64_t count, int64_t next)
+{
+	struct keep *k = arg;
+
+	MAGIC_CHECK(k, KEEP_MAGIC);
+	if (status != STORE_OK || k->doing == DUTY_SPOOL)
+		duty_answered(k, status, count, next);
+	else
+		act(k, k->doing);
+}
+
+static bool
+delivers(const struct keep *k, int kind, int64_t *inc_r)
+{
+	*inc_r = 0;
+	if (kind == DUTY_RELEASE)
+		memcpy(inc_r, k->incs.data, sizeof(*inc_r));
+	return k->o.spool != NULL && (kind == DUTY_RELEASE || kind == DUTY_BOOT || kind == DUTY_SPOOL);
+}
+
+static void
 begin(struct keep *k, int kind)
 {
+	int64_t inc;
+
 	k->doing = kind;
 	if (kind == DUTY_PROMOTE) {
 		k->rung = false;
 		k->promoted_at = clock_now();
 	}
-	if (kind != DUTY_RELEASE) {
-		rows[kind].verb(k->o.store, duty_answered, k);
-		return;
-	}
-	release(k);
+	if (delivers(k, kind, &inc))
+		keep_spool_deliver(k->o.spool, inc, delivered, k);
+	else
+		act(k, kind);
 }
 
 /* What a keeper could not do the next one reads from the pipe; should it be full, the reaper finds those workers silent. */
@@ -402,6 +438,8 @@ keep_new(const struct keep_options *o)
 	k->doing = -1;
 	if (!o->measure)
 		k->duties[DUTY_DEPTH].due = INT64_MAX;
+	if (o->spool == NULL)
+		k->duties[DUTY_SPOOL].due = INT64_MAX;
 	memcpy(&k->dice, seed.b, sizeof(k->dice));
 	MUST(pipe2(k->look_pipe, O_NONBLOCK | O_CLOEXEC) == 0);
 	k->timer = loop_timer_new(o->loop, turn, k);

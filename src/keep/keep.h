@@ -7,6 +7,7 @@
  *	partitions  the coming ones are made
  *	depth       how many tasks wait in each queue is measured, where somebody wants to know
  *	purge       expired keys of finished tasks are deleted, in small batches
+ *	spool       outcomes that dead workers left on the disk are delivered; also before each release, and before boot
  *	names       unique names that nobody holds any more are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to
@@ -17,6 +18,8 @@
 
 #include "store/store.h"
 
+#include "keep/keep_spool.h"
+
 struct keep;
 
 struct keep_options {
@@ -26,7 +29,8 @@ struct keep_options {
 	struct marks *marks; /* what workers had started; null: nobody knows */
 	const int *
 	    gone_pipe; /* [0] brings an int64_t inc for each dead worker; [1] takes back what a leaving keeper did not do */
-	bool measure; /* the depth of queues is wanted; the store has a ration */
+	struct keep_spool *spool; /* null: nothing is kept on disk */
+	bool measure;             /* the depth of queues is wanted; the store has a ration */
 	void (*drained)(void *arg);
 	void *arg;
 };

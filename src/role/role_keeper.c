@@ -11,6 +11,7 @@ struct keeper {
 	struct role *role;
 	struct store *store;
 	struct keep *keep;
+	struct keep_spool *spool; /* null: nothing is kept on disk */
 };
 
 static void
@@ -38,11 +39,19 @@ keeper_now(void *arg)
 	role_done(k->role, EX_OK);
 }
 
+static struct keep_spool *
+keeper_spool(const struct keeper *k, const struct conf *c)
+{
+	const struct keep_spool_options o = { role_loop(k->role), k->store, c->work.spool_dir, role_node(c) };
+
+	return c->work.spool_max > 0 ? keep_spool_new(&o) : NULL;
+}
+
 int
 role_keeper(const struct super_child *me)
 {
 	static const struct role_ops ops = { .name = "keeper", .drain = keeper_drain, .now = keeper_now };
-	struct keeper k = { NULL };
+	struct keeper k = { .role = NULL };
 	struct run_lapse lapse = { me->guard, me->wake };
 	struct store_options so = {
 		.conf = me->conf,
@@ -67,9 +76,11 @@ role_keeper(const struct super_child *me)
 	k.role = role_begin(me, &ops, &k);
 	so.loop = ko.loop = role_loop(k.role);
 	k.store = ko.store = store_open(&so);
+	k.spool = ko.spool = keeper_spool(&k, me->conf);
 	k.keep = keep_new(&ko);
 	code = role_run(k.role);
 	store_close(&k.store);
 	keep_free(&k.keep);
+	keep_spool_free(&k.spool);
 	return code;
 }

@@ -71,6 +71,7 @@ role_worker(const struct super_child *me)
 		.guard = me->guard,
 		.marks = me->marks,
 		.slot = me->slot,
+		.node = role_node(me->conf),
 		.launch_path = me->launch_path,
 		.drained = worker_drained,
 		.arg = &w,

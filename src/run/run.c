@@ -59,6 +59,7 @@ run_turn(void *arg)
 	run_step_send(r);
 	run_claim_rest(r);
 	run_guard_rest(r);
+	run_spool_turn(r);
 	stats_set(S_RUNNING, r->count[RUN_RUNNING]);
 	if (r->phase != RUN_WORKING && run_is_empty(r))
 		run_finish(r, true);
@@ -140,12 +141,15 @@ static void
 run_last_call(void *arg)
 {
 	struct run *r = arg;
+	int kept;
 
 	MAGIC_CHECK(r, RUN_MAGIC);
 	if (r->phase == RUN_DRAINED)
 		return;
+	kept = run_spool_flush(r);
 	log_warning("tasks are left behind", log_int("running", r->count[RUN_RUNNING]),
-	    log_int("unwritten", r->count[RUN_ENDED] + r->count[RUN_SENT]), log_int("unstarted", r->count[RUN_QUEUED]));
+	    log_int("unwritten", r->count[RUN_ENDED] + r->count[RUN_SENT]), log_int("kept_on_disk", kept),
+	    log_int("unstarted", r->count[RUN_QUEUED]));
 	run_finish(r, false);
 }
 
@@ -205,6 +209,7 @@ run_new(const struct run_options *o)
 	run_guard_open(r);
 	run_claim_open(r);
 	run_progress_open(r);
+	run_spool_open(r);
 	stats_set(S_SLOTS, r->conf->work.slots);
 	run_turn_soon(r);
 	return r;
@@ -220,6 +225,7 @@ run_free(struct run **rp)
 		return;
 	MAGIC_CHECK(r, RUN_MAGIC);
 	run_mark_leave(r);
+	run_spool_close(r);
 	for (int i = 0; i < RUN_TASK_STATES; i++)
 		while ((pos = list_first(&r->tasks[i])) != NULL)
 			run_task_drop(container_of(pos, struct run_task, node));

@@ -15,7 +15,7 @@
  * run_choose.c what a claim asks
  * run_claim.c  which lanes are worth asking, and when     run_outcome.c  what follows from an end
  * run_pause.c  what is not started now                    run_progress.c how far running tasks are
- * run_result.c which results are kept
+ * run_result.c which results are kept                     run_spool.c    outcomes on disk while the database is away
  * run_auth.c   a handler that is not let in is paused
  * run_guard.c  breakers, retry budgets, adaptive windows
  * run_mark.c   what is started is marked
@@ -45,6 +45,7 @@ struct run_options {
 	struct marks *marks;     /* where what is started is marked; null: nowhere */
 	int slot;                /* of this process, for the guard */
 	int index;               /* of the worker, for its bell */
+	const char *node;        /* whose outcomes are kept on disk while the database is away; null: none are */
 	const char *launch_path; /* the launcher's socket; null: no commands */
 	/* After run_drain() or run_now(), once, on a turn of its own: all is written or given back; clean: nothing was left behind. */
 	void (*drained)(void *arg, bool clean);

@@ -53,6 +53,7 @@ struct run_task {
 	int mark;
 	struct run_progress *progress; /* null: it said nothing */
 	struct guard_pass pass;        /* while running */
+	uint32_t spooled;              /* its outcome goes to disk with this batch, or went; 0: no */
 };
 #define RUN_TASK_MAGIC 0x7461736bu
 
@@ -187,6 +188,7 @@ struct run {
 		int table;   /* -1: there is no room */
 	} marks;
 	struct loop_timer *tell; /* when progress is told to the store */
+	struct run_spool *spool; /* null: nothing is kept on disk */
 	bool telling;            /* it is, now */
 	int64_t told_at;
 };
@@ -231,6 +233,7 @@ void run_lease_lose(struct run *r); /* identity lost */
 
 /* run_step.c */
 void run_step_send(struct run *r);
+struct store_outcome run_step_outcome(const struct run_task *t) MUSTCHECK; /* of one that has ended */
 bool run_step_only_claims(const struct run *r); /* nothing of ours depends on the step under way */
 void run_step_free(struct run *r);
 
@@ -294,6 +297,13 @@ bool run_claim_paused(struct run *r, int32_t lane);
 void run_progress_open(struct run *r);
 void run_progress_close(struct run *r);
 void run_progress_heard(struct exec_run *x, int percent, struct span note);
+
+/* run_spool.c */
+void run_spool_open(struct run *r);
+void run_spool_turn(struct run *r);        /* something may have to be written, or nothing any more */
+void run_spool_left(struct run_task *t);   /* its outcome was answered, or is forgotten */
+int run_spool_flush(struct run *r) MUSTCHECK; /* blocks; outcomes that are on disk now */
+void run_spool_close(struct run *r);       /* before the tasks go: what waits stays on disk */
 
 /* run_result.c */
 void run_result_check(struct run_task *t); /* a result that its queue does not take is a failure */

@@ -10,11 +10,12 @@
 
 #define STEP_OUTCOMES 4096 /* most in one commit */
 
-static void
-step_put_outcome(struct run *r, struct run_task *t)
+struct store_outcome
+run_step_outcome(const struct run_task *t)
 {
 	const struct exec_end *end = &t->exec.end;
-	struct store_outcome o = {
+
+	return (struct store_outcome){
 		.id = t->row.id,
 		.lease = t->lease->lease,
 		.kind = t->verdict.kind,
@@ -26,6 +27,12 @@ step_put_outcome(struct run *r, struct run_task *t)
 		.crash = t->verdict.crash,
 		.started_at = t->started_db,
 	};
+}
+
+static void
+step_put_outcome(struct run *r, struct run_task *t)
+{
+	struct store_outcome o = run_step_outcome(t);
 
 	buf_put(&r->step.outcomes, &o, sizeof(o));
 	buf_put(&r->step.tasks, &t, sizeof(t));

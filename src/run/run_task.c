@@ -49,6 +49,7 @@ task_free(struct run_task *t)
 	list_remove(&t->node);
 	task_count(t, t->state, -1);
 	run_unmark(t);
+	run_spool_left(t);
 	loop_timer_free(&t->timer);
 	t->magic = 0;
 	arena_free(&a); /* the task lives in it */

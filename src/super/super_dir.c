@@ -1,4 +1,4 @@
-/* super_dir.c - the run directory: whose it is, its lock, its small files.
+/* super_dir.c - the run directory: whose it is, its lock, its small files; and the directory of the spool.
  *
  *	taskqd.pid       two locks: flock() is inherited by every child, so that a new start cannot meet old workers; the record lock
  *	                 (fcntl) is ours alone and tells a living supervisor from the children of a dead one
@@ -117,6 +117,52 @@ super_setup_lock(struct super *s)
 	if (fcntl(s->pid_fd, F_SETLK, &mine) != 0)
 		super_fatal(s, EX_OSERR, "could not lock \"%s\": %s", s->pid_path, strerror(errno));
 	pidfile_write(s->pid_fd, s->pid);
+}
+
+/* --- the spool -------------------------------------------------------------------------------------------------------- */
+
+/* The one above it too, for a machine that has not seen us. */
+static bool
+make_spool(const char *dir)
+{
+	struct buf above = { 0 };
+	const char *slash = strrchr(dir, '/');
+
+	if (mkdir(dir, 0700) == 0)
+		return true;
+	if (errno == ENOENT && slash != dir) {
+		buf_put(&above, dir, (size_t)(slash - dir));
+		if (mkdir(buf_cstr(&above), 0755) == 0)
+			MUST(chmod(buf_cstr(&above), 0755) == 0);
+		buf_free(&above);
+		return mkdir(dir, 0700) == 0;
+	}
+	return false;
+}
+
+/* It belongs to whoever the workers are.  Without it outcomes are in memory only while postgres is away, which is no reason not to start. */
+void
+super_setup_spool(struct super *s)
+{
+	const struct conf *c = s->o->conf;
+	uid_t owner = s->drops ? s->uid : geteuid();
+	struct stat st;
+
+	if (c->work.spool_max == 0)
+		return;
+	if (make_spool(c->work.spool_dir)) {
+		if (s->drops && lchown(c->work.spool_dir, s->uid, s->gid) != 0)
+			log_warning(
+			    "could not give spool_dir away", log_str("directory", c->work.spool_dir), log_errno(errno));
+		return;
+	}
+	if (errno != EEXIST)
+		log_warning("could not make spool_dir: outcomes are in memory only while postgres is away",
+		    log_str("directory", c->work.spool_dir), log_errno(errno));
+	else if (lstat(c->work.spool_dir, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != owner)
+		log_warning("spool_dir is not a directory of the user of the workers: outcomes are in memory only "
+			    "while postgres is away",
+		    log_str("directory", c->work.spool_dir));
 }
 
 /* --- the directory --------------------------------------------------------------------------------------------------- */

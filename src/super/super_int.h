@@ -155,6 +155,7 @@ void super_reload_step(struct super *s);
 
 /* --- super_dir.c ------------------------------------------------------------------------------------------------------ */
 
+void super_setup_spool(struct super *s); /* warns when there is none to be had */
 void super_setup_dir(struct super *s); /* made, looked at, locked; leaves the program when it is not right */
 bool super_write_file(const char *dir, const char *name, const struct buf *text); /* atomically; false + errno */
 void super_remove_file(const char *dir, const char *name);

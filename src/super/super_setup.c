@@ -264,6 +264,7 @@ super_setup(struct super *s)
 	proc_hide();
 	super_setup_user(s);
 	super_setup_dir(s);
+	super_setup_spool(s);
 	super_setup_signals(s);
 	super_log_own(s, s->o->conf);
 	super_setup_listeners(s);

@@ -69,6 +69,7 @@ sub configure {
 	my $base = "run_dir = \"$self->{dir}/run\"\n";
 	$base .= "acceptors = 1\nworkers = 1\ndrain_timeout = 10s\n";
 	$base .= "http { listen = {\"127.0.0.1:0\"} }\n";
+	$base .= "work { spool_dir = \"$self->{dir}/spool\" }\n";
 	if ($self->{pg}) {
 		my $conninfo = $self->{pg}->conninfo(db => $self->{db}, tcp => $o{tcp}, port => $self->{proxy} && $self->{proxy}->port);
 		$base .= "postgres { conninfo = \"$conninfo\" }\n";

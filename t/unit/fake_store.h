@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "store/store.h"
+#include "store/store_deliver.h"
 
 #define FAKE_TASKS 1000
 #define FAKE_LANES 8
@@ -409,6 +410,12 @@ int64_t
 store_result_life(const struct conf *c UNUSED, struct span queue UNUSED)
 {
 	return INT64_MAX;
+}
+
+uint64_t
+store_place(const struct store *s UNUSED)
+{
+	return 1;
 }
 
 const char *

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "keep/keep.h"
 #include "log/log.h"
+#include "spool/spool.h"
+#include "store/store_deliver.h"
 
 #include "tap.h"
 
@@ -96,6 +98,34 @@ store_release_worker(struct store *s UNUSED, int64_t inc, const struct id *start
 
 	snprintf(what, sizeof(what), "release:%d", (int)inc);
 	ask(what, fn, arg);
+}
+
+static int refused = -1; /* the outcome with this number is refused */
+
+void
+store_deliver(struct store *s UNUSED, const struct store_outcome *outcomes, int n, store_deliver_fn *fn, void *arg)
+{
+	bool accepted[300] = { 0 };
+	enum store_status status = STORE_OK;
+
+	for (int i = 0; i < n; i++) {
+		accepted[i] = outcomes[i].delay != 99; /* a stale one */
+		if ((int)outcomes[i].delay == refused)
+			status = STORE_REFUSED;
+	}
+	if (fake.away)
+		status = STORE_FAILED;
+	else
+		snprintf(fake.notes + strlen(fake.notes), sizeof(fake.notes) - strlen(fake.notes), "%s:%d ",
+		    status == STORE_OK ? "deliver" : "refuse", n);
+	fake.failed += fake.away;
+	fn(arg, status, accepted);
+}
+
+uint64_t
+store_place(const struct store *s UNUSED)
+{
+	return 1;
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------------------------------ */
@@ -228,6 +258,153 @@ test_duties(struct keep *k, const struct keep_options *o)
 	is_int(inc, 9, "for the next keeper");
 }
 
+/* --- what dead workers left on disk ----------------------------------------------------------------------------------------------- */
+
+static char dir[] = "/tmp/taskq-keep-spool.XXXXXX";
+
+/* As a worker leaves it that was killed; `spoil`: with a bit of the first outcome another. */
+static void
+leave(int64_t inc, uint64_t place, int n, bool spoil)
+{
+	const struct spool_head h = { inc, place };
+	struct spool_file f = { 0 };
+	struct buf b = { 0 };
+
+	for (int i = 0; i < n; i++) {
+		struct spool_record r = { .id = { .b = { [0] = 1, [15] = (uint8_t)i } }, .hi = { .b = { [15] = 9 } }, .delay = i };
+
+		spool_record_put(&b, &r);
+		if (spoil && i == 0)
+			b.data[60] ^= 4;
+	}
+	MUST(spool_file_make(&f, dir, "n", &h, buf_span(&b)) == 0);
+	spool_file_leave(&f);
+	buf_free(&b);
+}
+
+static bool
+released_seven(void)
+{
+	return times("release:7 ") == 1;
+}
+
+/* What was done for the worker since the last look, in order. */
+static const char *
+done_for(void (*what)(void), const struct keep_options *o)
+{
+	static char text[200];
+	char notes[sizeof(fake.notes)];
+
+	fake.notes[0] = text[0] = '\0';
+	what();
+	gone(o->gone_pipe[1], 7);
+	until(released_seven, "the worker is released");
+	snprintf(notes, sizeof(notes), "%s", fake.notes);
+	for (char *save, *word = strtok_r(notes, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
+		if (strncmp(word, "deliver", 7) == 0 || strncmp(word, "release", 7) == 0 || strncmp(word, "refuse", 6) == 0)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", word);
+	return text;
+}
+
+static void
+whole(void)
+{
+	leave(7, 1, 3, false);
+}
+
+static void
+two_files(void)
+{
+	leave(7, 1, 250, false);
+	leave(7, 1, 1, false);
+}
+
+static void
+spoilt(void)
+{
+	leave(7, 1, 3, true);
+}
+
+static void
+poisoned(void)
+{
+	refused = 1;
+	leave(7, 1, 3, false);
+}
+
+static void
+foreign(void)
+{
+	refused = -1;
+	leave(7, 2, 3, false);
+}
+
+static int
+left(int *bad_r)
+{
+	struct spool_sum sum;
+
+	spool_survey(dir, "n", &sum);
+	*bad_r = sum.bad;
+	return sum.files;
+}
+
+static void
+test_spool(const struct keep_options *o)
+{
+	int bad = 0;
+
+	is_str(done_for(whole, o), "deliver:3 release:7 ", "what it left is delivered first");
+	is_int(left(&bad), 0, "and the file is gone");
+	is_str(done_for(two_files, o), "deliver:200 deliver:50 deliver:1 release:7 ", "all of it, in batches");
+	is_str(done_for(spoilt, o), "deliver:2 release:7 ", "of a damaged file what can be read");
+	is_int(left(&bad), 0, "it holds nobody up");
+	is_int(bad, 1, "but is set aside");
+	is_str(done_for(poisoned, o), "refuse:3 deliver:1 refuse:1 deliver:1 release:7 ", "one that is refused keeps no other back");
+	is_int(left(&bad), 0, "nor the worker");
+	is_int(bad, 2, "and its file is set aside");
+	is_str(done_for(foreign, o), "release:7 ", "what is of another database is not delivered");
+	is_int(left(&bad), 1, "and stays");
+}
+
+static void
+test_spool_away(struct keep *k, const struct keep_options *o)
+{
+	int bad;
+
+	fake.away = true;
+	fake.failed = 0;
+	fake.notes[0] = '\0';
+	leave(8, 1, 3, false);
+	gone(o->gone_pipe[1], 8);
+	until(failed_twice, "while the database is away it is tried again");
+	is_int(times("release"), 0, "nothing is released before the delivery");
+	is_int(left(&bad), 2, "and nothing is lost");
+	keep_drain(k);
+	until(over, "a drain does not wait for it");
+}
+
+static void
+test_spools(struct keep_options *o)
+{
+	struct keep_spool_options so = { .loop = loop, .store = &fake, .dir = dir, .node = "n" };
+	char command[100];
+	struct keep *k;
+
+	MUST(mkdtemp(dir) != NULL);
+	is_over = fake.silent = fake.away = false;
+	o->spool = keep_spool_new(&so);
+	k = keep_new(o);
+	until(promoted, "a keeper with a spool");
+	test_spool(o);
+	test_spool_away(k, o);
+	fake_close();
+	keep_free(&k);
+	keep_spool_free(&o->spool);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	MUST(system(command) == 0);
+}
+
 int
 main(void)
 {
@@ -265,6 +442,7 @@ main(void)
 	until(over, "a drain does not wait for it");
 	fake_close();
 	keep_free(&k);
+	test_spools(&o);
 	loop_timer_free(&fake.answer);
 	loop_free(&loop);
 	return done();

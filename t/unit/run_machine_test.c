@@ -1,4 +1,7 @@
 /* run_machine_test.c - claims, limits, give-backs, loss and drain of the machine, over a store in memory. */
+#include <sys/stat.h>
+
+#include <glob.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,6 +9,7 @@
 #include "base/clock.h"
 #include "log/log.h"
 #include "run/run.h"
+#include "spool/spool.h"
 
 #include "fake_launcher.h"
 #include "fake_store.h"
@@ -15,6 +19,7 @@ static struct conf *conf;
 static struct loop *loop;
 static struct wake *wake;
 static struct run *run;
+static const char *node; /* null: nothing is kept on disk */
 static int drained; /* 0 not yet, 1 clean, 2 not clean */
 
 /* --- waiting for a condition ------------------------------------------------------------------------------------------------------ */
@@ -89,7 +94,7 @@ begin_with(const char *text, const char *launch_path)
 {
 	char path[64];
 	struct buf errors = { 0 };
-	struct run_options o = { .drained = on_drained, .store = &fake, .launch_path = launch_path };
+	struct run_options o = { .drained = on_drained, .store = &fake, .launch_path = launch_path, .node = node };
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/tmp/taskq-run-machine.%d", (int)getpid());
@@ -506,6 +511,149 @@ test_drain(void)
 	end();
 }
 
+/* --- what is kept on disk --------------------------------------------------------------------------------------------------------------- */
+
+static char spool_dir[64];
+
+static void
+begin_spool(const char *dir, const char *after)
+{
+	char text[600];
+
+	node = "a";
+	snprintf(text, sizeof(text),
+	    "work { slots = 8\n prefetch = 0\n poll = 10ms\n spool_dir = \"%s\"\n spool_after = %s }\n"
+	    "handler nap { kind = builtin\n builtin = sleep }\nhandler noop { kind = builtin\n builtin = noop }\n"
+	    "kill_grace = 100ms\n",
+	    dir, after);
+	begin_with(text, NULL);
+}
+
+/* Bytes of all files there, whoever holds them; -1: there is none. */
+static int64_t
+spool_bytes(void)
+{
+	struct stat st;
+	int64_t sum = -1;
+	char pattern[80];
+	glob_t g = { 0 };
+
+	snprintf(pattern, sizeof(pattern), "%s/*", spool_dir);
+	if (glob(pattern, 0, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			if (stat(g.gl_pathv[i], &st) == 0)
+				sum += st.st_size + (sum < 0);
+	globfree(&g);
+	return sum;
+}
+
+static int64_t spool_one; /* bytes of a file with one outcome */
+
+static bool
+one_is_kept(void)
+{
+	spool_one = spool_bytes();
+	return spool_one > SPOOL_HEAD;
+}
+
+static bool
+eight_are_kept(void)
+{
+	return spool_bytes() == SPOOL_HEAD + 8 * (spool_one - SPOOL_HEAD);
+}
+
+static bool
+spool_is_empty(void)
+{
+	return spool_bytes() < 0;
+}
+
+static void
+fake_naps(int n)
+{
+	for (int i = 0; i < n; i++)
+		fake_submit("nap", "{\"seconds\": 0.3}");
+}
+
+static bool
+eight_leased(void)
+{
+	return fake_count(FAKE_LEASED) == 8;
+}
+
+static char log_path[64];
+
+static bool
+spool_failed(void)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command), "grep -q 'could not keep outcomes on disk' %s", log_path);
+	return system(command) == 0;
+}
+
+static void
+test_spool(void)
+{
+	struct spool_sum sum;
+	char command[100];
+
+	snprintf(spool_dir, sizeof(spool_dir), "/tmp/taskq-run-spool.%d", (int)getpid());
+	begin_spool(spool_dir, "1min");
+	for (int i = 0; i < 500; i++)
+		fake_submit("noop", "{}");
+	until(all_ended, "work with a database");
+	ok(access(spool_dir, F_OK) != 0, "touches no file");
+	end();
+
+	begin_spool(spool_dir, "10ms");
+	fake_naps(1);
+	until(some_leased, "running");
+	fake.away = true;
+	until(one_is_kept, "what the database does not take is kept on disk");
+	fake_back();
+	until(all_ended, "it is written when the database is back");
+	until(spool_is_empty, "and then the file goes");
+	end();
+
+	begin_spool(spool_dir, "10ms");
+	fake_naps(8);
+	until(eight_leased, "eight run");
+	fake.away = true;
+	until(eight_are_kept, "each is kept once");
+	run_drain(run);
+	run_now(run, 10 * CLOCK_MS);
+	until(is_drained, "a drain without a database ends");
+	is_int(drained, 2, "not clean");
+	end();
+	spool_survey(spool_dir, "a", &sum);
+	is_int(sum.outcomes, 8, "and leaves them for the keeper");
+	snprintf(command, sizeof(command), "rm -r %s", spool_dir);
+	MUST(system(command) == 0);
+	node = NULL;
+}
+
+/* Where no directory can be all is as without a spool. */
+static void
+test_spool_refused(void)
+{
+	struct log_settings heard = { .target = log_path, .level = LOG_LEVEL_CRIT };
+
+	snprintf(log_path, sizeof(log_path), "/tmp/taskq-run-spool.%d.log", (int)getpid());
+	MUST(log_open(&heard) == 0);
+	begin_spool("/dev/null/spool", "10ms");
+	fake_naps(8);
+	until(eight_leased, "eight run");
+	fake.away = true;
+	until(spool_failed, "nothing can be kept on disk");
+	fake_back();
+	until(all_ended, "all is written when the database is back");
+	is_int(fake_count(FAKE_SUCCEEDED), 8, "from memory");
+	end();
+	node = NULL;
+	unlink(log_path);
+}
+
 /* --- with commands ------------------------------------------------------------------------------------------------------------------ */
 
 static struct fake_task *crasher;
@@ -580,5 +728,7 @@ main(void)
 	test_away();
 	test_drain();
 	test_commands();
+	test_spool();
+	test_spool_refused();
 	return done();
 }

@@ -75,6 +75,8 @@ subtest 'what happened' => sub {
 	}
 	is($t->metric('taskq_http_requests_total', code => 404), 1, 'one unknown path');
 	cmp_ok($t->metric('taskq_http_requests_total', route => '/v1/tasks/{id}'), '>', 0, 'routes are counted by their pattern');
+	cmp_ok($t->metric('taskq_postgres_read_wait_seconds_count'), '>', 0, 'a task that was read has waited for its connection');
+	cmp_ok($t->metric('taskq_postgres_read_wait_seconds_count'), '<', $t->metric('taskq_postgres_wait_seconds_count'), 'those that store wait elsewhere');
 };
 
 subtest 'a dead process takes no numbers with it' => sub {

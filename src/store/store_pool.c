@@ -201,6 +201,15 @@ expire(struct store_pool *p, struct request *r)
 	tell(r);
 }
 
+/* Reads wait behind each other only, so their waits tell when they need more connections. */
+static void
+count_wait(const struct store_pool *p, double seconds)
+{
+	stats_observe(H_PG_WAIT_SECONDS, seconds);
+	if (p == p->store->read_pool)
+		stats_observe(H_PG_READ_WAIT_SECONDS, seconds);
+}
+
 /* Sends what may go and expires what is late; sets the timer while something waits. */
 static void
 pool_run(void *arg)
@@ -222,7 +231,7 @@ pool_run(void *arg)
 				next = r->not_before - now;
 		} else if ((c = idle_conn(p)) != NULL) {
 			dequeue(p, r);
-			stats_observe(H_PG_WAIT_SECONDS, (double)(now - r->queued_at) / 1e6);
+			count_wait(p, (double)(now - r->queued_at) / 1e6);
 			conn_request(c, r);
 		}
 	}

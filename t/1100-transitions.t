@@ -49,7 +49,8 @@ my %rows = (
 );
 
 my @left = ("array[$id]", "array[$id]", "array[100::int8]");
-my @failure = ('array[1::int2]', 'array[0::int2]', 'array[1::int2]', "array['C']", "array['m']", 'array[1]', 'array[now()]');
+my @failure = ('array[1::int2]', 'array[0::int2]', 'array[1::int2]', "array['C']", "array['m']", 'array[1]', 'array[now()]', "array['']");
+my @by = ("'me'", "'why'");
 my $zero = "'00000000-0000-0000-0000-000000000000'";
 my %events = (
 	CLAIM => [['claim', 7, 2, 200, 'array[1]', 'array[-100::int2]', "array[$zero]::uuid[]", 'array[32768]', 'array[1]', 'array[1]', 'array[16]']],
@@ -58,11 +59,11 @@ my %events = (
 	RELEASE => [['lease_lock', @left[1, 2]], ['giveback', @left[1, 2], "array[$id]", 'array[1::int2]', 8000]],
 	REAP => [['worker_delete', 7], ['worker_leases_lock', 7], ['reap', 7, 9000, 'null']],
 	BURY => [['lease_share', @left[1, 2]], ['bury', @left, "array['X']", @failure]],
-	CANCEL => [['cancel_waiting', $id], ['cancel_ready', $id, 1, '0::int2', 900], ['lease_cover_lock', $id], ['cancel_leased', $id]],
+	CANCEL => [['cancel_waiting', $id, @by], ['cancel_ready', $id, 1, '0::int2', 900, @by], ['lease_cover_lock', $id], ['cancel_leased', $id, @by]],
 	EXPIRE => [['expire_ready', 200, 9500], ['expire_waiting', 200, 9500], ['expire_rest', 200, 1000]],
 	PROMOTE => [['promote', 7000]],
-	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1]],
-	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id, 1], ['retry_failed', $id, 3, 'false', 6000, 1]],
+	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1, @by]],
+	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id, 1], ['retry_failed', $id, 3, 'false', 6000, 1, @by]],
 );
 # A worker writes one outcome for a task of its lease and forgets it: that rule is run/'s, and the finish that is repeated after a
 # lost line looks at tried.  The first, fast one does not.

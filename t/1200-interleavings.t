@@ -66,6 +66,7 @@ sub lanes {
 	return ('array[1, 1]', "array[-32768, 0]::int2[]", "array['00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000000']::uuid[]",
 	    'array[0, 32768]', 'array[1, 1]');
 }
+my @by = ("'me'", "'why'");
 sub claim { my ($worker, $lease_id, $k) = @_; return [[['claim', $worker, 2, $lease_id, lanes(), "array[$k]", 'array[16]']]] }
 sub finish {
 	my ($last, @n) = @_;
@@ -74,13 +75,13 @@ sub finish {
 	return [[['finish', ids(@n), ids((0) x @n), each_of(scalar @n, '100::int8'), each_of(scalar @n, "'\"r\"'::bytea"), $last ? (@lease, @none) : (@none, @lease)]]];
 }
 sub left { return (ids(@_), ids((0) x @_), each_of(scalar @_, '100::int8')) }
-sub failure { my ($n) = @_; return (each_of($n, '1::int2'), each_of($n, '0::int2'), each_of($n, '1::int2'), each_of($n, "'C'"), each_of($n, "'m'"), each_of($n, '1'), each_of($n, 'now()')) }
+sub failure { my ($n) = @_; return (each_of($n, '1::int2'), each_of($n, '0::int2'), each_of($n, '1::int2'), each_of($n, "'C'"), each_of($n, "'m'"), each_of($n, '1'), each_of($n, 'now()'), each_of($n, "''")) }
 sub hold { return ['lease_share', ids(0), 'array[100::int8]'] }
 sub retry { my (@n) = @_; return [[hold(), ['retry', left(@n), each_of(scalar @n, '0::int8'), failure(scalar @n)]]] }
 sub bury { my (@n) = @_; return [[hold(), ['bury', left(@n), each_of(scalar @n, "'X'"), failure(scalar @n)]]] }
 sub cancel {
 	my ($n) = @_;
-	return [[['cancel_waiting', id($n)], ['cancel_ready', id($n), 1, '0::int2', 900 + $n], ['lease_cover_lock', id($n)], ['cancel_leased', id($n)]]];
+	return [[['cancel_waiting', id($n), @by], ['cancel_ready', id($n), 1, '0::int2', 900 + $n, @by], ['lease_cover_lock', id($n)], ['cancel_leased', id($n), @by]]];
 }
 sub release { return [[['worker_delete', 7], ['worker_leases_lock', 7], ['reap', 7, 9000, 'null']]] }
 sub giveback {
@@ -88,7 +89,7 @@ sub giveback {
 	return [[['lease_lock', ids(0), 'array[100::int8]'], ['giveback', ids(0), 'array[100::int8]', ids($from), 'array[0::int2]', 8000]]];
 }
 sub promote { return [[['promote', 7000]]] }
-sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1]]] }
+sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1, @by]]] }
 
 # These had to start a second ago.
 sub late { my ($setup, @n) = @_; return join '; ', $setup, map { "insert into taskq.expiry values (@{[id($_)]}, 1, now() - interval '1 s', 1)" } @n }

@@ -144,6 +144,17 @@ my ($status, $printed) = slurp_command(command => [Taskq->program, '-c', $t->con
 is($status, 0, 'the configuration is printed');
 unlike($printed, qr/whsec_|hidden-token/, 'without its secrets');
 
+# --- one run is one request ---------------------------------------------------------------------------------------------------
+
+# Libraries send again what met the end of a connection that was kept; but the service may have begun.
+for my $how (qw(close reset)) {
+	run('again', [{ body => '1' }]);
+	$task = run('again', [{ how => $how }, { body => '2' }]);
+	my @runs = @{ $t->get("/v1/tasks/$task->{id}/attempts")->json->{attempts} || [] };
+	is("$task->{result} $task->{attempts} " . $s->requests($task), '2 2 2', "$how: two requests are two attempts");
+	is($runs[0]{error_code}, 'CONNECTION_LOST', 'of which the first was lost') or diag(Taskq::HTTP::encode(\@runs));
+}
+
 # --- drain ---------------------------------------------------------------------------------------------------------------
 
 $task = $t->submit('drain', { answers => [{ how => 'silent' }, { body => '2' }] });

@@ -30,6 +30,19 @@ on_socket(void *arg, curlsocktype purpose UNUSED, struct curl_sockaddr *a)
 	return CURL_SOCKET_BAD;
 }
 
+/* The request is about to be sent.  libcurl would send it again when a connection that was kept ends without an answer; the first may have been
+ * heard, and one run is one request. */
+#if LIBCURL_VERSION_NUM >= 0x075000
+static int
+on_send(void *arg, char *ip UNUSED, char *own_ip UNUSED, int port UNUSED, int own_port UNUSED)
+{
+	struct call *c = arg;
+
+	MAGIC_CHECK(c, CALL_MAGIC);
+	return c->sent++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+#endif
+
 /* What is returned makes libcurl give up. */
 static size_t
 give_up(struct call *c, const char *why)
@@ -104,6 +117,19 @@ set_transport(struct call *c, const struct call_request *r)
 #endif
 }
 
+/* A connection is not kept for longer than services keep it, which is 5 s for many: who sends when the other side closes has lost an attempt. */
+static void
+set_once(struct call *c)
+{
+	SET(c, CURLOPT_MAXAGE_CONN, 3L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	SET(c, CURLOPT_PREREQFUNCTION, on_send);
+	SET(c, CURLOPT_PREREQDATA, c);
+#else
+	SET(c, CURLOPT_FRESH_CONNECT, 1L);
+#endif
+}
+
 static void
 add_header(struct call *c, const char *line)
 {
@@ -149,6 +175,7 @@ call_start(struct call_client *k, const struct call_request *r, call_fn *fn, voi
 	SET(c, CURLOPT_PRIVATE, c);
 	SET(c, CURLOPT_URL, c->url);
 	set_transport(c, r);
+	set_once(c);
 	set_message(c, r);
 	list_push(&k->calls, &c->node);
 	MUST(curl_multi_add_handle(k->multi, c->easy) == CURLM_OK);

@@ -60,6 +60,7 @@ ending_of(const struct call *c, CURLcode code)
 	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
+	case CURLE_ABORTED_BY_CALLBACK: /* on_send() */
 		return CALL_LOST;
 	case CURLE_WRITE_ERROR:
 		return c->too_large ? CALL_TOO_LARGE : CALL_BAD_ANSWER;
@@ -86,6 +87,8 @@ why_of(struct call *c, enum call_ending ending, CURLcode code)
 		return "the body of the answer is longer than work.output_max";
 	if (c->wrong != NULL)
 		return c->wrong;
+	if (c->sent > 1)
+		return "the connection ended without an answer";
 	if (code ==
 	    CURLE_OUT_OF_MEMORY) /* memory is there: this is what libcurl says of a line longer than its buffer */
 		return "a header line of the answer is too long";

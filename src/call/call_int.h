@@ -32,6 +32,7 @@ struct call {
 	size_t max_body;
 	size_t head_bytes; /* of all answers, the interim ones too */
 	int answers;       /* status lines seen */
+	int sent;          /* times that the request was about to be sent */
 	const char *wrong; /* why we gave the answer up; null: we did not */
 	bool too_large;
 	char forbidden[INET6_ADDRSTRLEN]; /* the last address that the guard refused */

@@ -6,7 +6,6 @@
  * What ends may be is said in exec.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,41 +102,12 @@ command_free(struct command *c)
 	c->x->state = NULL; /* the command itself lives in the arena of the run */
 }
 
-/* Three pipes: ours in c->fd, the child's in theirs.  False when there are no descriptors left. */
-static bool
-pipes_open(struct command *c, int theirs[3])
-{
-	for (int i = 0; i < 3; i++) {
-		int ends[2];
-		int ours = i == STDIN_FILENO ? 1 : 0;
-
-		if (pipe2(ends, O_CLOEXEC) != 0) {
-			log_warning("could not make a pipe for a handler", log_errno(errno));
-			while (--i >= 0)
-				MUST(close(theirs[i]) == 0);
-			return false;
-		}
-		c->fd[i] = ends[ours];
-		theirs[i] = ends[!ours];
-		MUST(fcntl(c->fd[i], F_SETFL, O_NONBLOCK) == 0);
-	}
-	return true;
-}
-
+/* A command that does not want to read need not: its right. */
 static void
 stdin_write(struct command *c)
 {
-	while (c->fd[0] >= 0 && c->envelope.len > 0) {
-		ssize_t n = write(c->fd[0], c->envelope.data, c->envelope.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0)
-			break; /* it does not want to read: its right */
-		buf_consume(&c->envelope, (size_t)n);
-	}
+	if (c->fd[0] < 0 || (launch_pour(c->fd[0], &c->envelope) && c->envelope.len > 0))
+		return;
 	pipe_close(c, 0);
 }
 
@@ -381,7 +351,7 @@ exec_begin_command(struct exec_run *x)
 	if (!command_ready(x->env, x->handler))
 		return EXEC_LATER;
 	c = command_new(x);
-	if (!pipes_open(c, theirs)) {
+	if (!launch_pipes(c->fd, theirs)) {
 		command_free(c);
 		return EXEC_LATER;
 	}

@@ -4,6 +4,7 @@
  * line is cut and the runs are told on the next turn, from a timer, so that no caller is called back inside its call.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -235,6 +236,44 @@ line_timer(void *arg)
 }
 
 /* --- public ------------------------------------------------------------------------------------------------------------------- */
+
+bool
+launch_pipes(int ours[3], int theirs[3])
+{
+	for (int i = 0; i < 3; i++)
+		ours[i] = -1;
+	for (int i = 0; i < 3; i++) {
+		int ends[2], mine = i == STDIN_FILENO ? 1 : 0;
+
+		if (pipe2(ends, O_CLOEXEC) != 0) {
+			log_warning("could not make a pipe for a command", log_errno(errno));
+			while (--i >= 0)
+				MUST(close(theirs[i]) == 0);
+			return false;
+		}
+		ours[i] = ends[mine];
+		theirs[i] = ends[!mine];
+		MUST(fcntl(ours[i], F_SETFL, O_NONBLOCK) == 0);
+	}
+	return true;
+}
+
+bool
+launch_pour(int fd, struct buf *b)
+{
+	size_t done = 0;
+	ssize_t n = 0;
+
+	while (done < b->len) {
+		n = write(fd, b->data + done, b->len - done);
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	n = n < 0 && errno != EAGAIN && errno != EINTR ? -1 : 0;
+	buf_consume(b, done);
+	return n == 0;
+}
 
 struct launch *
 launch_new(struct loop *loop, const char *path, void (*changed)(void *arg), void *arg)

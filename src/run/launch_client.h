@@ -6,6 +6,7 @@
 #ifndef RUN_LAUNCH_CLIENT_H
 #define RUN_LAUNCH_CLIENT_H
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "sys/loop.h"
 
@@ -20,6 +21,12 @@ struct launch_run {
 	uint64_t token;
 	void (*heard)(struct launch_run *w, const struct launch_msg *m);
 };
+
+/* Three pipes for the stdin, stdout and stderr of a run: ours do not block, theirs are for launch_start().  False when no descriptors are
+ * left; then those of ours that are not -1 are open. */
+bool launch_pipes(int ours[3], int theirs[3]) MUSTCHECK;
+/* Writes what its stdin takes now, and takes it out of `b`.  False: nobody reads there any more. */
+bool launch_pour(int fd, struct buf *b) MUSTCHECK;
 
 /* `changed` is called after the line came or went, also inside launch_hello(). */
 struct launch *launch_new(struct loop *loop, const char *path, void (*changed)(void *arg), void *arg) MUSTCHECK;

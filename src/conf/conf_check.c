@@ -329,7 +329,7 @@ static const struct {
 	    { "command", "user", "directory", "environment", "limit_memory", "limit_cpu", "limit_files",
 		"limit_processes", "limit_file_size" } },
 	{ 1u << CONF_HANDLER_POOL, "pool",
-	    { "children", "format", "recycle_tasks", "recycle_after", "recycle_memory" } },
+	    { "children", "format", "pipeline", "recycle_tasks", "recycle_after", "recycle_memory" } },
 	{ 1u << CONF_HANDLER_HTTP, "http", { "url", "secrets", "headers", "ca_file" } },
 	{ 1u << CONF_HANDLER_BUILTIN, "builtin", { "builtin" } },
 	{ 1u << CONF_HANDLER_LEASE, "lease", { "lease_default", "lease_max" } },

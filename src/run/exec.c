@@ -107,12 +107,21 @@ exec_close(struct exec_env *env)
 			kinds[i]->close(env);
 }
 
+void
+exec_flush(struct exec_env *env)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->flush != NULL)
+			kinds[i]->flush(env);
+}
+
 enum exec_begin
 exec_start(struct exec_run *x)
 {
 	MAGIC_CHECK(x, EXEC_RUN_MAGIC);
 	x->kind = exec_kind_of(x->handler);
 	x->state = NULL;
+	x->waits = false;
 	memset(&x->end, 0, sizeof(x->end));
 	x->end.retry_after = -1;
 	x->end.snooze = -1;
@@ -192,6 +201,14 @@ exec_tail(struct exec_run *x, struct span said)
 	while (((unsigned char)text[over] & 0xC0) == 0x80)
 		over++;
 	x->end.failure->tail = (struct span){ text + over, len - over };
+}
+
+void
+exec_unbegun(struct exec_run *x)
+{
+	memset(&x->end, 0, sizeof(x->end));
+	x->end.ending = EXEC_UNBEGUN;
+	x->end.retry_after = x->end.snooze = -1;
 }
 
 bool

@@ -10,8 +10,9 @@
  *                     (exec: on stdout, with a status other than 0) speaks for itself, unless a rule of its configuration says
  *                     otherwise (task/task_rules.h); a class or code that nobody knows makes the task dead at once
  *   crash             the process is gone by a signal that we did not send, or its launcher is gone: not an attempt
+ *   unbegun           nobody has begun it, or it was interrupted for the sake of another: it waits again, as if nothing had happened
  *
- * pool: an answer that is none is TRANSIENT, PROTOCOL_ERROR; a task that its child had not begun to read when it died is put off.
+ * pool: an answer that is none is TRANSIENT, PROTOCOL_ERROR; who is blamed for the end of a child is told in pool_job.c.
  *
  * exec: status 75 with {"snooze": seconds} on stdout puts the task off;
  * status 0 with output that is not one JSON value is TRANSIENT, BAD_OUTPUT (a cut output may be whole next time); more
@@ -44,12 +45,12 @@ struct exec_env {
 	struct pools *pools; /* of exec_pool.c */
 };
 
-enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH };
+enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH, EXEC_UNBEGUN };
 
 struct exec_end {
 	enum exec_ending ending;
 	struct span result;           /* SUCCESS: JSON text, or empty */
-	struct task_failure *failure; /* else; never null then */
+	struct task_failure *failure; /* FAILURE, CRASH: never null */
 	int64_t retry_after;          /* us, as the handler asked; -1: it did not */
 	int64_t snooze;               /* us: put the task off for so long; -1: it did not ask.  Else beside a FAILURE */
 	struct task_said said; /* beside a FAILURE: what the handler itself reported; judged by run_outcome_judge() */
@@ -68,11 +69,14 @@ struct exec_run {
 	int64_t deadline;    /* us since the epoch, for the envelope */
 	struct arena *arena; /* freed by the owner after the end */
 	void (*ended)(struct exec_run *x);
+	/* It was begun, at that time of clock_now(): told once of a run that waits, never of another; may be null. */
+	void (*begun)(struct exec_run *x, int64_t since);
 	/* The handler says how far it is; may be null.  The note is its text as it came, and gone after the call. */
 	void (*progress)(struct exec_run *x, int percent, struct span note);
 	void *arg; /* of the owner */
 	const struct exec_kind *kind;
 	void *state; /* of the kind */
+	bool waits;  /* says start(): its handler has it, but something else to do first.  Its time does not run yet */
 	struct exec_end end;
 };
 #define EXEC_RUN_MAGIC 0x65786563u
@@ -92,6 +96,7 @@ struct exec_kind {
 	/* Null: any; how many tasks of the handler may be here, those that wait included.  At least 1. */
 	int (*width)(const struct exec_env *env, const struct conf_handler *h);
 	enum exec_begin (*start)(struct exec_run *x);
+	void (*flush)(struct exec_env *env); /* null, or: after some starts; what they have to say goes out together */
 	void (*stop)(struct exec_run *x, int sig); /* SIGTERM asks, SIGKILL makes it end; ended() still follows */
 	void (*drop)(struct exec_run *x);          /* forgets a run without an end: the process is going away */
 
@@ -123,6 +128,7 @@ bool exec_gone(const struct exec_env *env);
 void exec_close(struct exec_env *env);
 
 enum exec_begin exec_start(struct exec_run *x) MUSTCHECK;
+void exec_flush(struct exec_env *env); /* must follow, on the same turn of the loop */
 void exec_stop(struct exec_run *x, int sig);
 void exec_drop(struct exec_run *x);
 
@@ -130,6 +136,7 @@ void exec_succeed(struct exec_run *x, struct span result);
 /* Code and message are copied; the message is made valid text and cut.  What was said of another failure before is forgotten. */
 struct task_failure *exec_fail(struct exec_run *x, enum task_class class, const char *code, struct span message);
 void exec_crash(struct exec_run *x, const char *code, int wait_status, struct span message);
+void exec_unbegun(struct exec_run *x);
 /* The handler asks to put the task off; false, and nothing is changed, when that is no number of seconds from 0 on. */
 bool exec_snooze(struct exec_run *x, double seconds);
 void exec_code(struct exec_run *x, struct span code); /* of the failure that is there */

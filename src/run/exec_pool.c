@@ -1,11 +1,11 @@
 /* exec_pool.c - commands that stay: each handler of this kind has some children in every worker process, each runs one task after
- * the other.
+ * the other, or as many as `pipeline` says.
  *
  * Every turn of the machine compares the children that should be with those that are, and starts the difference.  When children
  * die before they have done anything, the next start waits, longer each time, and then one goes first; no task is claimed meanwhile.
  * A child that runs too long keeps its place until it is gone.
  *
- * pool.h         what a child may be      pool_child.c  one child
+ * pool.h         what a child may be      pool_child.c  one child        pool_job.c  its tasks
  * pool_wire.[ch] what is said to it       taskq-handler(7) for those who write one
  */
 #include <signal.h>
@@ -54,7 +54,8 @@ pool_new(const struct exec_env *env, const struct conf_handler *h)
 	p->handler = h;
 	p->want = pool_children(env->conf, h);
 	list_init(&p->children);
-	list_init(&p->idle);
+	list_init(&p->open);
+	list_init(&p->unsaid);
 	p->timer = loop_timer_new(env->loop, pool_nudge, p);
 	return p;
 }
@@ -107,22 +108,21 @@ pool_turn(struct exec_env *env)
 /* --- what children tell ---------------------------------------------------------------------------------------------------------- */
 
 void
-pool_rest(struct pool_child *c)
+pool_moved(struct pool_child *c)
+{
+	c->pool->env->changed(c->pool->env->arg);
+}
+
+void
+pool_worked(struct pool_child *c, int64_t took)
 {
 	struct pool *p = c->pool;
 
-	if (c->x != NULL) {
-		int64_t took = clock_now() - c->given_at;
-
-		p->typical = p->typical == 0 ? took + 1 : (p->typical * 7 + took) / 8 + 1;
-		p->fails = 0;
-	}
-	if (p->env->pools->leaving || pool_child_overdue(c))
-		pool_child_leave(c);
-	p->env->changed(p->env->arg);
+	p->typical = p->typical == 0 ? took + 1 : (p->typical * 7 + took) / 8 + 1;
+	p->fails = 0;
 }
 
-int64_t
+void
 pool_bereft(struct pool_child *c, const char *why)
 {
 	struct pool *p = c->pool;
@@ -137,13 +137,6 @@ pool_bereft(struct pool_child *c, const char *why)
 	log_warning("pool child ended", log_str("handler", p->handler->title), log_int("child", c->pid),
 	    log_str("why", why), log_int("tasks", c->done), log_str("stderr", c->said[0] != '\0' ? c->said : NULL),
 	    log_seconds("pause", p->not_before > now ? p->not_before - now : 0));
-	return p->not_before > now ? p->not_before - now : 0;
-}
-
-void
-pool_gone(struct pool_child *c)
-{
-	c->pool->env->changed(c->pool->env->arg);
 }
 
 /* --- the kind -------------------------------------------------------------------------------------------------------------------- */
@@ -166,51 +159,89 @@ pool_ready(const struct exec_env *env, const struct conf_handler *h)
 static bool
 pool_idle(const struct exec_env *env, const struct conf_handler *h)
 {
-	return !list_empty(&pool_of(env, h)->idle);
+	return !list_empty(&pool_of(env, h)->open);
 }
 
-/* Beside each child as many as it does in AHEAD: the next one need not wait for the database. */
+/* Beside those that each child may have as many as it does in AHEAD: the next one need not wait for the database. */
 static int
 pool_width(const struct exec_env *env, const struct conf_handler *h)
 {
 	const struct pool *p = pool_of(env, h);
 	int64_t ahead = p->typical > 0 ? p->want * (AHEAD / p->typical) : 0;
 
-	return p->want + (int)(ahead < env->conf->work.prefetch ? ahead : env->conf->work.prefetch);
+	return p->want * h->pipeline + (int)(ahead < env->conf->work.prefetch ? ahead : env->conf->work.prefetch);
+}
+
+/* The one with the fewest jobs; null: none has a place. */
+static struct pool_child *
+pool_freest(const struct pool *p)
+{
+	struct pool_child *best = NULL;
+	const struct list *pos;
+
+	for (pos = p->open.next; pos != &p->open && (best == NULL || best->njobs > 0); pos = pos->next) {
+		struct pool_child *c = container_of(pos, struct pool_child, of_open);
+
+		if (best == NULL || c->njobs < best->njobs)
+			best = c;
+	}
+	return best;
+}
+
+/* It gets no more. */
+static void
+pool_retire(struct pool_child *c)
+{
+	if (c->njobs == 0)
+		pool_child_leave(c);
+	else
+		list_remove(&c->of_open);
+	pool_moved(c);
 }
 
 static enum exec_begin
 pool_start(struct exec_run *x)
 {
 	struct pool *p = pool_of(x->env, x->handler);
-	struct list *pos;
+	struct pool_child *c;
 
 	if (!pool_ready(x->env, x->handler))
 		return EXEC_LATER;
-	while ((pos = list_first(&p->idle)) != NULL) {
-		struct pool_child *c = container_of(pos, struct pool_child, of_idle);
+	while ((c = pool_freest(p)) != NULL && pool_child_overdue(c))
+		pool_retire(c);
+	if (c == NULL)
+		return EXEC_LATER;
+	pool_job_give(c, x);
+	if (list_empty(&c->of_unsaid))
+		list_push(&p->unsaid, &c->of_unsaid);
+	return EXEC_BEGUN;
+}
 
-		if (pool_child_overdue(c))
-			pool_child_leave(c);
-		else if (pool_child_give(c, x))
-			return EXEC_BEGUN;
-		p->env->changed(p->env->arg);
-	}
-	return EXEC_LATER;
+static void
+pool_flush(struct exec_env *env)
+{
+	struct list *pos;
+
+	for (int i = 0; i < env->pools->n; i++)
+		while (
+		    env->pools->by_handler[i] != NULL && (pos = list_first(&env->pools->by_handler[i]->unsaid)) != NULL)
+			pool_child_say(container_of(pos, struct pool_child, of_unsaid));
 }
 
 static void
 pool_stop(struct exec_run *x, int sig)
 {
-	MAGIC_CHECK((struct pool_child *)x->state, POOL_CHILD_MAGIC);
-	pool_child_stop(x->state, sig);
+	struct pool_job *j = x->state;
+
+	MAGIC_CHECK(j, POOL_JOB_MAGIC);
+	j->stopped = true;
+	pool_child_stop(j->child, sig);
 }
 
 static void
 pool_drop(struct exec_run *x)
 {
-	MAGIC_CHECK((struct pool_child *)x->state, POOL_CHILD_MAGIC);
-	pool_child_forget(x->state);
+	pool_job_forget(x->state);
 }
 
 /* --- the life of the process ----------------------------------------------------------------------------------------------------- */
@@ -232,6 +263,7 @@ pool_leave(struct pool *p, int64_t grace)
 {
 	struct list *pos, *next;
 
+	p->leaving = true;
 	LIST_FOREACH_SAFE (pos, next, &p->children) {
 		struct pool_child *c = container_of(pos, struct pool_child, node);
 
@@ -289,6 +321,7 @@ const struct exec_kind exec_pool = {
 	.idle = pool_idle,
 	.width = pool_width,
 	.start = pool_start,
+	.flush = pool_flush,
 	.stop = pool_stop,
 	.drop = pool_drop,
 	.open = pools_open,

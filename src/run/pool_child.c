@@ -1,7 +1,4 @@
-/* pool_child.c - one child of a pool: its pipes, its task, its end; see pool.h for its states.
- *
- * A task whose envelope the child has not begun to read when it dies was never started: it is put off, and no attempt is charged.
- */
+/* pool_child.c - one child of a pool: its pipes, its states (pool.h), its end; what it has to do is in pool_job.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,8 +19,6 @@
 #define CHUNKS_AT_END 1024         /* of what a dead child left */
 #define WEIGH_EACH (50 * CLOCK_MS) /* the memory of a child is looked at so often at most */
 
-static const char does_not_read[] = "expected it to read its task whole, but it closed its standard input";
-
 /* --- pipes ----------------------------------------------------------------------------------------------------------------------- */
 
 void
@@ -35,43 +30,26 @@ pool_child_close(struct pool_child *c, int which)
 	c->fd[which] = -1;
 }
 
-static bool
-pipes_open(struct pool_child *c, int theirs[3])
-{
-	for (int i = 0; i < 3; i++) {
-		int ends[2];
-		int ours = i == STDIN_FILENO ? 1 : 0;
-
-		if (pipe2(ends, O_CLOEXEC) != 0) {
-			log_warning("could not make a pipe for a pool child", log_errno(errno));
-			while (--i >= 0)
-				MUST(close(theirs[i]) == 0);
-			return false;
-		}
-		c->fd[i] = ends[ours];
-		theirs[i] = ends[!ours];
-		MUST(fcntl(c->fd[i], F_SETFL, O_NONBLOCK) == 0);
-	}
-	return true;
-}
-
 /* False when the child does not read any more. */
 static bool
 stdin_write(struct pool_child *c)
 {
-	while (c->out.len > 0) {
-		ssize_t n = write(c->fd[0], c->out.data, c->out.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			return false;
-		if (n < 0)
-			break;
-		buf_consume(&c->out, (size_t)n);
-	}
-	loop_fd_want(c->watch[0], c->out.len > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	if (!launch_pour(c->fd[0], &c->out))
+		return false;
+	c->full = c->out.len > 0;
+	loop_fd_want(c->watch[0], c->full ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 	return true;
+}
+
+uint64_t
+pool_child_took(const struct pool_child *c)
+{
+	uint64_t left = c->out.len;
+	int there = 0;
+
+	if (c->fd[0] >= 0 && ioctl(c->fd[0], FIONREAD, &there) == 0)
+		left += (uint64_t)there;
+	return c->put - left;
 }
 
 /* --- states ---------------------------------------------------------------------------------------------------------------------- */
@@ -82,14 +60,28 @@ state_is_up(enum pool_state s)
 	return s == POOL_IDLE || s == POOL_BUSY;
 }
 
+/* For one more job. */
+static bool
+child_has_room(const struct pool_child *c)
+{
+	const struct conf_handler *h = c->pool->handler;
+
+	return c->njobs < h->pipeline && !c->deaf && !c->ragged &&
+	       (h->recycle_tasks == 0 || c->done + c->njobs < h->recycle_tasks);
+}
+
 void
 pool_child_move(struct pool_child *c, enum pool_state to)
 {
 	c->pool->up += state_is_up(to) - state_is_up(c->state);
 	c->state = to;
-	list_remove(&c->of_idle);
+	list_remove(&c->of_open);
+	if (!state_is_up(to))
+		list_remove(&c->of_unsaid);
 	if (to == POOL_IDLE)
-		list_unshift(&c->pool->idle, &c->of_idle);
+		list_unshift(&c->pool->open, &c->of_open);
+	else if (to == POOL_BUSY && child_has_room(c))
+		list_push(&c->pool->open, &c->of_open);
 }
 
 void
@@ -98,19 +90,9 @@ pool_child_doom(struct pool_child *c, int sig)
 	pool_child_move(c, POOL_DOOMED);
 	if (c->fd[0] >= 0)
 		loop_fd_want(c->watch[0], 0);
-	launch_kill(c->pool->env->launch, &c->line, sig);
-}
-
-/* Its task has an end.  The pool hears of the child first: the turn after it may give it the next one. */
-void
-pool_child_over(struct pool_child *c)
-{
-	struct exec_run *x = c->x;
-
-	x->state = NULL;
-	c->x = NULL;
-	c->decided = false;
-	x->ended(x);
+	if (c->signal != SIGKILL && c->signal != sig)
+		launch_kill(c->pool->env->launch, &c->line, sig);
+	c->signal = c->signal != SIGKILL ? sig : SIGKILL;
 }
 
 /* Without stdin it has nothing to wait for. */
@@ -124,25 +106,16 @@ child_leave(struct pool_child *c)
 
 /* --- events ---------------------------------------------------------------------------------------------------------------------- */
 
-/* The child has not taken a byte of its envelope: what was written of it is in the pipe still. */
-static bool
-envelope_is_unread(const struct pool_child *c)
-{
-	int there = 0;
-
-	return c->fd[0] >= 0 && ioctl(c->fd[0], FIONREAD, &there) == 0 && (size_t)there + c->out.len >= c->sent;
-}
-
-/* Nobody reads there any more.  Who has read its task whole may still answer it. */
+/* Nobody reads there any more. */
 static void
 stdin_closed(struct pool_child *c)
 {
 	c->deaf = true;
 	loop_fd_want(c->watch[0], 0);
-	if (c->state == POOL_IDLE || (c->state == POOL_BUSY && envelope_is_unread(c)))
-		pool_child_doom(c, SIGKILL);
-	else if (c->state == POOL_BUSY && c->out.len > 0)
-		pool_hear_wrong(c, does_not_read, (struct span){ 0 });
+	if (c->state == POOL_IDLE || c->state == POOL_BUSY) {
+		list_remove(&c->of_open);
+		pool_jobs_deaf(c);
+	}
 }
 
 /* Our end is for writing only: it is readable when the other end is closed. */
@@ -181,29 +154,8 @@ stderr_event(void *arg, int events UNUSED)
 /* --- the end --------------------------------------------------------------------------------------------------------------------- */
 
 static void
-end_by_status(struct pool_child *c, int status)
-{
-	struct exec_run *x = c->x;
-	struct task_failure f = { .exit = status };
-	char text[64];
-
-	proc_status_text(status, text, sizeof(text));
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		exec_fail(x, TASK_TRANSIENT, "HANDLER_FAILED", SPAN("the child ended without an answer"))->exit =
-		    status;
-		return;
-	}
-	task_class_of_exit(status, &f);
-	if (f.class == TASK_CRASH)
-		exec_crash(x, f.code, status, span_of(text));
-	else
-		exec_fail(x, f.class, f.code, span_of(c->said[0] != '\0' ? c->said : text))->exit = status;
-}
-
-static void
 end_by_exit(struct pool_child *c, int status)
 {
-	int64_t pause = 0;
 	char text[64];
 
 	/* What it wrote last is in the pipes still. */
@@ -211,13 +163,8 @@ end_by_exit(struct pool_child *c, int status)
 	pool_hear_stderr(c, CHUNKS_AT_END);
 	proc_status_text(status, text, sizeof(text));
 	if (!c->ours)
-		pause = pool_bereft(c, text);
-	if (c->x == NULL || c->decided)
-		return;
-	if (envelope_is_unread(c) && exec_snooze(c->x, (double)pause / (double)CLOCK_SECOND))
-		(void)exec_fail(c->x, TASK_TRANSIENT, "CHILD_LOST", SPAN("the child ended before it read the task"));
-	else
-		end_by_status(c, status);
+		pool_bereft(c, text);
+	pool_jobs_judge(c, status);
 }
 
 static void
@@ -227,7 +174,18 @@ end_refused(struct pool_child *c, const struct launch_msg *m)
 
 	snprintf(why, sizeof(why), "%s: %s", m->text[0] != '\0' ? m->text : "could not start the command",
 	    strerror(m->value));
-	(void)pool_bereft(c, why);
+	pool_bereft(c, why);
+}
+
+void
+pool_child_rest(struct pool_child *c)
+{
+	pool_child_move(c, c->njobs > 0 ? POOL_BUSY : POOL_IDLE);
+	if (c->njobs > 0 && c->deaf)
+		pool_jobs_deaf(c);
+	else if (c->njobs == 0 && (c->pool->leaving || pool_child_overdue(c)))
+		pool_child_leave(c);
+	pool_moved(c);
 }
 
 static void
@@ -241,7 +199,7 @@ child_started(struct pool_child *c)
 	else if (c->fd[STDOUT_FILENO] < 0)
 		child_leave(c);
 	else
-		pool_rest(c);
+		pool_child_rest(c);
 }
 
 static void
@@ -259,11 +217,11 @@ child_heard(struct launch_run *line, const struct launch_msg *m)
 		end_by_exit(c, m->value);
 	else if (m != NULL)
 		end_refused(c, m);
-	else if (c->x != NULL && !c->decided)
-		exec_crash(c->x, "LAUNCHER_LOST", -1, SPAN("the launcher of the child is gone"));
-	pool_gone(c);
-	if (c->x != NULL)
-		pool_child_over(c);
+	else
+		pool_jobs_lost(c);
+	pool_child_move(c, POOL_DOOMED);
+	pool_moved(c);
+	pool_jobs_end(c);
 	pool_child_free(&c);
 }
 
@@ -277,7 +235,7 @@ child_late(void *arg)
 	if (c->state == POOL_LEAVING)
 		pool_child_hurry(c, c->asked ? 0 : c->pool->env->conf->kill_grace);
 	else if (c->state == POOL_BUSY && c->fd[STDOUT_FILENO] < 0)
-		pool_hear_wrong(c, "expected it to keep its standard output open", (struct span){ 0 });
+		pool_hear_wrong(c, NULL, "expected it to keep its standard output open", (struct span){ 0 });
 }
 
 /* --- public ---------------------------------------------------------------------------------------------------------------------- */
@@ -295,11 +253,11 @@ pool_child_new(struct pool *p)
 	c->in.msgpack = p->handler->format == CONF_FORMAT_MSGPACK;
 	c->in.max = (size_t)p->env->conf->work.output_max + POOL_FRAME_EXTRA;
 	list_init(&c->line.node);
-	list_init(&c->of_idle);
+	list_init(&c->of_open);
+	list_init(&c->of_unsaid);
+	list_init(&c->jobs);
 	list_init(&c->node);
-	for (int i = 0; i < 3; i++)
-		c->fd[i] = -1;
-	if (!pipes_open(c, theirs)) {
+	if (!launch_pipes(c->fd, theirs)) {
 		pool_child_free(&c);
 		return NULL;
 	}
@@ -334,45 +292,12 @@ pool_child_free(struct pool_child **cp)
 	mem_free(cp);
 }
 
-/* The envelope into `out`, its lease into `lease`. */
-static void
-envelope_write(struct pool_child *c, const struct exec_run *x)
+void
+pool_child_say(struct pool_child *c)
 {
-	struct task_envelope e = {
-		.row = x->row, .attempt = x->attempt, .lease_id = x->lease_id, .deadline = x->deadline
-	};
-	struct buf *b = c->in.msgpack ? &c->room : &c->out;
-
-	buf_reset(&c->out);
-	buf_reset(b);
-	task_envelope_json(b, &e);
-	task_lease_format(&x->row->id, x->lease_id, c->lease);
-	if (c->in.msgpack)
-		task_msgpack_put(&c->out, buf_span(b));
-	else
-		pool_envelope_line(b, 0);
-	c->sent = c->out.len;
-}
-
-bool
-pool_child_give(struct pool_child *c, struct exec_run *x)
-{
-	bool reads;
-
-	ASSERT(c->state == POOL_IDLE && c->x == NULL);
-	envelope_write(c, x);
-	reads = stdin_write(c);
-	if (!reads && c->out.len == c->sent) {
-		pool_child_doom(c, SIGKILL);
-		return false;
-	}
-	pool_child_move(c, POOL_BUSY);
-	c->given_at = clock_now();
-	c->x = x;
-	x->state = c;
-	if (!reads)
-		pool_hear_wrong(c, does_not_read, (struct span){ 0 });
-	return true;
+	list_remove(&c->of_unsaid);
+	if (!c->full && !c->deaf && !stdin_write(c))
+		stdin_closed(c);
 }
 
 void
@@ -380,13 +305,6 @@ pool_child_stop(struct pool_child *c, int sig)
 {
 	c->ours = true;
 	pool_child_doom(c, sig);
-}
-
-void
-pool_child_forget(struct pool_child *c)
-{
-	c->x->state = NULL;
-	c->x = NULL;
 }
 
 void
@@ -410,14 +328,16 @@ bool
 pool_child_overdue(struct pool_child *c)
 {
 	const struct conf_handler *h = c->pool->handler;
-	int64_t now = clock_now();
 	struct proc_usage u;
+	int64_t now;
 
-	/* Deaf, or it answered before it had read all: what it would read next is the rest. */
-	if (c->deaf || c->out.len > 0)
+	if (c->deaf || c->ragged)
 		return true;
 	if (h->recycle_tasks > 0 && c->done >= h->recycle_tasks)
 		return true;
+	if (h->recycle_after == 0 && h->recycle_memory == 0)
+		return false;
+	now = clock_now();
 	if (h->recycle_after > 0 && now - c->born_at >= h->recycle_after)
 		return true;
 	if (h->recycle_memory == 0 || c->done == 0 || now - c->weighed_at < WEIGH_EACH)

@@ -1,6 +1,6 @@
 /* pool_hear.c - what a child of a pool writes: answers on stdout, lines for the log on stderr.
  *
- * What a child does wrong is never forgiven: it is killed, and its task fails with PROTOCOL_ERROR.
+ * What a child does wrong is never forgiven: it is killed, and the task that it was about fails with PROTOCOL_ERROR.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 static void
 stderr_line(struct pool_child *c, struct span line)
 {
+	const struct pool_job *j = pool_job_oldest(c);
 	int64_t now = clock_now();
 	char text[3 * STDERR_LINE + 1]; /* a bad byte becomes three */
 
@@ -42,10 +43,10 @@ stderr_line(struct pool_child *c, struct span line)
 		return;
 	}
 	(void)exec_text_clean(text, sizeof(text), line);
-	if (c->x != NULL)
+	if (j != NULL)
 		log_info("pool child wrote to stderr", log_str("handler", c->pool->handler->title),
-		    log_int("child", c->pid), log_id("task_id", &c->x->row->id),
-		    log_span("trace_id", c->x->row->trace_id), log_str("stderr", text));
+		    log_int("child", c->pid), log_id("task_id", &j->x->row->id),
+		    log_span("trace_id", j->x->row->trace_id), log_str("stderr", text));
 	else
 		log_info("pool child wrote to stderr", log_str("handler", c->pool->handler->title),
 		    log_int("child", c->pid), log_str("stderr", text));
@@ -74,9 +75,8 @@ stderr_came(struct pool_child *c, const char *p, size_t len)
 
 /* --- answers --------------------------------------------------------------------------------------------------------------------- */
 
-/* What a child must not do.  Its task ends with it. */
 void
-pool_hear_wrong(struct pool_child *c, const char *what, struct span shown)
+pool_hear_wrong(struct pool_child *c, struct pool_job *j, const char *what, struct span shown)
 {
 	char message[256], text[128];
 
@@ -87,10 +87,7 @@ pool_hear_wrong(struct pool_child *c, const char *what, struct span shown)
 		snprintf(message, sizeof(message), "%s", what);
 	log_warning("pool child broke the protocol and is killed", log_str("handler", c->pool->handler->title),
 	    log_int("child", c->pid), log_str("what", what));
-	if (c->x != NULL && !c->decided) {
-		(void)exec_fail(c->x, TASK_TRANSIENT, "PROTOCOL_ERROR", span_of(message));
-		c->decided = true;
-	}
+	pool_job_wrong(c, j, TASK_TRANSIENT, "PROTOCOL_ERROR", message);
 	pool_child_doom(c, SIGKILL);
 }
 
@@ -117,39 +114,37 @@ answer_fill(struct exec_run *x, const struct pool_answer *a, struct span frame)
 }
 
 static void
-answer_take(struct pool_child *c, const struct pool_answer *a, struct span frame)
+answer_take(struct pool_child *c, struct pool_job *j, const struct pool_answer *a, struct span frame)
 {
 	if (a->word == POOL_PROGRESS) {
-		if (c->x->progress != NULL)
-			c->x->progress(c->x, (int)a->number, a->note);
-		return;
+		pool_job_begin(j, clock_now());
+		if (j->x->progress != NULL)
+			j->x->progress(j->x, (int)a->number, a->note);
+	} else if (!answer_fill(j->x, a, frame)) {
+		pool_hear_wrong(c, j, "expected a failure as an object", frame);
+	} else {
+		pool_job_answered(j);
 	}
-	if (!answer_fill(c->x, a, frame)) {
-		pool_hear_wrong(c, "expected a failure as an object", frame);
-		return;
-	}
-	c->done++;
-	pool_child_move(c, POOL_IDLE);
-	pool_rest(c);
-	pool_child_over(c);
 }
 
 static void
 frame_came(struct pool_child *c, struct span frame)
 {
 	struct pool_answer a;
+	struct pool_job *j;
 
 	if (c->state != POOL_BUSY) {
-		pool_hear_wrong(c, "expected nothing from a child without a task", frame);
+		pool_hear_wrong(c, NULL, "expected nothing from a child without a task", frame);
 		return;
 	}
 	pool_answer_read(frame, &c->room, &a);
+	j = pool_job_find(c, a.lease);
 	if (a.word == POOL_WRONG)
-		pool_hear_wrong(c, a.wrong, frame);
-	else if (!span_is(a.lease, c->lease))
-		pool_hear_wrong(c, "expected the \"lease\" of the task that it runs", frame);
+		pool_hear_wrong(c, j, a.wrong, frame);
+	else if (j == NULL)
+		pool_hear_wrong(c, NULL, "expected the \"lease\" of the task that it runs", frame);
 	else
-		answer_take(c, &a, frame);
+		answer_take(c, j, &a, frame);
 }
 
 static void
@@ -159,11 +154,9 @@ frame_long(struct pool_child *c)
 
 	snprintf(
 	    message, sizeof(message), "wrote an answer of more than %zu bytes, or what is no answer at all", c->in.max);
-	if (c->x != NULL && !c->decided && c->state == POOL_BUSY && !c->in.msgpack) {
-		(void)exec_fail(c->x, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", span_of(message));
-		c->decided = true;
-	}
-	pool_hear_wrong(c, message, (struct span){ 0 });
+	if (c->state == POOL_BUSY && !c->in.msgpack)
+		pool_job_wrong(c, NULL, TASK_NON_RETRYABLE, "OUTPUT_TOO_LARGE", message);
+	pool_hear_wrong(c, NULL, message, (struct span){ 0 });
 }
 
 /* A doomed child has no say any more, a leaving one neither. */
@@ -189,9 +182,9 @@ frames_read(struct pool_child *c)
 			break;
 		case POOL_FRAME_GARBLED:
 			if (c->in.msgpack)
-				pool_hear_wrong(c, "expected msgpack that can be JSON", (struct span){ 0 });
+				pool_hear_wrong(c, NULL, "expected msgpack that can be JSON", (struct span){ 0 });
 			else
-				pool_hear_wrong(c, "expected one JSON value a line", frame);
+				pool_hear_wrong(c, NULL, "expected one JSON value a line", frame);
 			break;
 		case POOL_FRAME_LONG:
 			frame_long(c);

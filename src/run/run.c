@@ -60,7 +60,7 @@ run_turn(void *arg)
 	run_claim_rest(r);
 	run_guard_rest(r);
 	run_spool_turn(r);
-	stats_set(S_RUNNING, r->count[RUN_RUNNING]);
+	stats_set(S_RUNNING, r->count[RUN_RUNNING] - r->waiting);
 	if (r->phase != RUN_WORKING && run_is_empty(r))
 		run_finish(r, true);
 	else
@@ -206,6 +206,7 @@ run_new(const struct run_options *o)
 	r->guarded = loop_timer_new(o->loop, run_nudge, r);
 	exec_open(&r->env);
 	run_handlers(r);
+	run_time_open(r);
 	run_guard_open(r);
 	run_claim_open(r);
 	run_progress_open(r);
@@ -246,6 +247,7 @@ run_free(struct run **rp)
 	loop_timer_free(&r->queue);
 	loop_timer_free(&r->guarded);
 	loop_timer_free(&r->beat);
+	run_time_close(r);
 	mem_free(&r->handlers);
 	r->magic = 0;
 	mem_free(rp);

@@ -41,11 +41,14 @@ struct run_task {
 	int handler; /* index in conf->handlers; -1: none */
 	struct exec_run exec;
 	struct arena *arena;
-	struct loop_timer *timer; /* limit of time, then of patience; made at the start of what does not end at once */
+	bool waits;               /* running, but its handler has something else to do first */
+	struct list of_limit;     /* of its handler, while its time runs */
+	int64_t due_at;           /* clock_now(): its time is over */
+	struct loop_timer *timer; /* patience, of what was asked to stop */
 	enum run_stop stop;
-	bool killed;       /* SIGKILL is sent */
-	int64_t queued_at; /* clock_now() */
-	int64_t started_at;
+	bool killed;        /* SIGKILL is sent */
+	int64_t queued_at;  /* clock_now() */
+	int64_t started_at; /* begun */
 	int64_t ended_at;
 	int64_t started_db; /* the database's clock */
 	struct run_verdict verdict;
@@ -154,6 +157,8 @@ struct run_handler {
 	bool barred;                 /* it was not let in, and its pause is being written: nothing of it is started */
 	struct guard_handler *guard; /* null: nobody guards */
 	struct guard_rule rule;
+	struct list limits; /* struct run_task, those whose time runs; the first is due first */
+	struct loop_timer *limit_timer;
 };
 
 enum run_phase { RUN_WORKING, RUN_DRAINING, RUN_STOPPING, RUN_DRAINED };
@@ -169,6 +174,7 @@ struct run {
 	int64_t grace;                /* between SIGTERM and SIGKILL */
 	struct list tasks[RUN_TASK_STATES];
 	int count[RUN_TASK_STATES];
+	int waiting; /* of those running */
 	struct list leases;
 	struct run_handler *handlers;
 	struct loop_timer *guarded; /* a handler that holds its tasks back may let some go */
@@ -205,11 +211,17 @@ int run_limit(const struct run *r, int handler); /* tasks of it that may be here
 /* run_task.c */
 void run_task_claimed(struct run *r, const struct store_claimed *c); /* into the queue, or ended at once */
 void run_task_fill(struct run *r);                                   /* starts what there are slots for */
-void run_task_stop(struct run_task *t, enum run_stop why);
 void run_task_move(struct run_task *t, enum run_task_state to);
 void run_task_leave(struct run_task *t); /* out of the machine; its lease hears of it */
 void run_task_drop(struct run_task *t);  /* the same for a running one at the end of the process */
 struct run_task *run_task_find(struct run *r, enum run_task_state state, const struct id *id);
+
+/* run_time.c */
+void run_time_open(struct run *r);
+void run_time_close(struct run *r);
+void run_time_begin(struct run_task *t); /* its time runs */
+void run_time_leave(struct run_task *t);
+void run_task_stop(struct run_task *t, enum run_stop why);
 
 /* run_mark.c */
 void run_mark(struct run_task *t); /* before its start */

@@ -1,9 +1,9 @@
-/* run_task.c - one task in the machine: copied out of the store's answer, started, limited in time, ended.
+/* run_task.c - one task in the machine: copied out of the store's answer, started, begun, ended.  Its limit of time: run_time.c.
  *
- * A stop is SIGTERM, and SIGKILL after the grace; the end comes by the same way as any other, and `stop` says what it means then.
- * A task that was asked to stop has no say any more: many programs exit with 0 when they are terminated.
+ * Most tasks are begun when they are started.  One whose handler has something else to do first waits: it is running for whoever gives
+ * leases back and is told of cancellations, but has no slot, no mark and no time that runs; should its handler never begin it, it is queued
+ * again as if nothing had happened.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +11,6 @@
 
 #include "run/run_int.h"
 
-#define KILL_PATIENCE (10 * CLOCK_SECOND) /* a launcher that does not report a killed run for so long is given up */
 #define TASK_ARENA 512
 
 static bool
@@ -42,6 +41,13 @@ run_task_move(struct run_task *t, enum run_task_state to)
 }
 
 static void
+waits_set(struct run_task *t, bool waits)
+{
+	t->run->waiting += waits - t->waits;
+	t->waits = waits;
+}
+
+static void
 task_free(struct run_task *t)
 {
 	struct arena *a = t->arena;
@@ -50,7 +56,8 @@ task_free(struct run_task *t)
 	task_count(t, t->state, -1);
 	run_unmark(t);
 	run_spool_left(t);
-	loop_timer_free(&t->timer);
+	run_time_leave(t);
+	waits_set(t, false);
 	t->magic = 0;
 	arena_free(&a); /* the task lives in it */
 }
@@ -114,6 +121,44 @@ task_count_end(const struct run_task *t, enum stats_outcome as)
 	stats_finished(stats_series(t->row.queue, t->row.task_type), as, seconds);
 }
 
+/* False: nobody here waits for it any more. */
+static bool
+task_may_wait(struct run_task *t)
+{
+	if (t->stop == RUN_STOP_LOST)
+		return false;
+	if (t->stop == RUN_STOP_CANCELLED) {
+		t->lease->untidy = true;
+		return false;
+	}
+	if (exec_ready(&t->run->env, t->exec.handler))
+		return true;
+	run_lease_give_back(t->lease, &t->row.id, false);
+	return false;
+}
+
+/* Nobody has begun it, or it was interrupted through no fault of its own.  It is the first of the queue again, from where a worker that drains
+ * gives it back; where it cannot start soon, others may have it. */
+static void
+task_wait_again(struct run_task *t)
+{
+	run_guard_forget(t);
+	run_unmark(t);
+	run_time_leave(t);
+	waits_set(t, false);
+	run_turn_soon(t->run);
+	if (!task_may_wait(t)) {
+		run_task_leave(t);
+		return;
+	}
+	t->stop = RUN_STOP_NONE;
+	t->killed = false;
+	t->queued_at = clock_now();
+	run_task_move(t, RUN_QUEUED);
+	list_remove(&t->node);
+	list_unshift(&t->run->tasks[RUN_QUEUED], &t->node);
+}
+
 static void
 task_over(struct run_task *t)
 {
@@ -123,7 +168,7 @@ task_over(struct run_task *t)
 		task_timed_out(t);
 	run_result_check(t);
 	run_outcome_judge(conf_handler_rules(r->conf, t->exec.handler), &t->exec.end);
-	loop_timer_free(&t->timer);
+	run_time_leave(t);
 	t->ended_at = clock_now();
 	run_pace(r, t->ended_at);
 	run_turn_soon(r);
@@ -160,54 +205,35 @@ task_ended(struct exec_run *x)
 	struct run_task *t = x->arg;
 
 	MAGIC_CHECK(t, RUN_TASK_MAGIC);
-	task_over(t);
+	if (x->end.ending == EXEC_UNBEGUN)
+		task_wait_again(t);
+	else
+		task_over(t);
 }
 
-/* --- limits of time ------------------------------------------------------------------------------------------------------------- */
-
+/* From the moment it became ready, for the first time or again. */
 static void
-task_kill(struct run_task *t)
+task_waited(const struct run_task *t)
 {
-	t->killed = true;
-	exec_stop(&t->exec, SIGKILL);
-	loop_timer_set(t->timer, KILL_PATIENCE);
+	double waited = (double)(t->started_db - t->row.updated_at) / (double)CLOCK_SECOND;
+
+	stats_waited(stats_series(t->row.queue, t->row.task_type), waited > 0 ? waited : 0);
 }
 
+/* Of the machine's contract with the kinds: exec_run.begun. */
 static void
-task_late(void *arg)
+task_begun(struct exec_run *x, int64_t since)
 {
-	struct run_task *t = arg;
+	struct run_task *t = x->arg;
 
 	MAGIC_CHECK(t, RUN_TASK_MAGIC);
-	if (t->stop == RUN_STOP_NONE)
-		run_task_stop(t, RUN_STOP_TIMEOUT);
-	else if (!t->killed)
-		task_kill(t);
-	else if (t->run->env.launch != NULL)
-		launch_cut(t->run->env.launch, "the launcher does not report a killed run");
-}
-
-/* The graver reason wins: lost, cancelled, then the first. */
-void
-run_task_stop(struct run_task *t, enum run_stop why)
-{
-	bool first;
-
-	MAGIC_CHECK(t, RUN_TASK_MAGIC);
-	ASSERT(t->state == RUN_RUNNING);
-	first = t->stop == RUN_STOP_NONE;
-	if (first || why == RUN_STOP_LOST || (why == RUN_STOP_CANCELLED && t->stop != RUN_STOP_LOST))
-		t->stop = why;
-	if (t->killed)
-		return;
-	if (why == RUN_STOP_LOST) {
-		task_kill(t);
-	} else if (first) {
-		loop_timer_set(t->timer, t->run->grace);
-		exec_stop(&t->exec, SIGTERM);
-	} else if (why == RUN_STOP_DRAIN) {
-		loop_timer_set(t->timer, t->run->grace);
-	}
+	waits_set(t, false);
+	run_mark(t);
+	t->started_at = since;
+	t->started_db = store_db_now(t->run->o.store) - (clock_now() - since);
+	task_waited(t);
+	run_turn_soon(t->run);
+	run_time_begin(t);
 }
 
 /* --- the end before a start ----------------------------------------------------------------------------------------------------- */
@@ -251,21 +277,13 @@ task_prepare(struct run_task *t)
 		.lease_id = t->lease->lease.lease_id,
 		.arena = t->arena,
 		.ended = task_ended,
+		.begun = task_begun,
 		.progress = run_progress_heard,
 		.arg = t,
 	};
 	t->started_at = clock_now();
 	t->started_db = store_db_now(r->o.store);
 	x->deadline = t->started_db + x->handler->timeout;
-}
-
-/* From the moment it became ready, for the first time or again. */
-static void
-task_waited(const struct run_task *t)
-{
-	double waited = (double)(t->started_db - t->row.updated_at) / (double)CLOCK_SECOND;
-
-	stats_waited(stats_series(t->row.queue, t->row.task_type), waited > 0 ? waited : 0);
 }
 
 /* False when it must wait. */
@@ -289,14 +307,17 @@ task_start(struct run_task *t)
 		run_guard_forget(t);
 		return false;
 	}
-	task_waited(t);
 	run_task_move(t, RUN_RUNNING);
-	if (begin == EXEC_ENDED) {
-		task_over(t);
+	if (t->exec.waits) {
+		run_unmark(t);
+		waits_set(t, true);
 		return true;
 	}
-	t->timer = loop_timer_new(t->run->o.loop, task_late, t);
-	loop_timer_set(t->timer, t->exec.handler->timeout);
+	task_waited(t);
+	if (begin == EXEC_ENDED)
+		task_over(t);
+	else
+		run_time_begin(t);
 	return true;
 }
 
@@ -308,11 +329,12 @@ run_task_fill(struct run *r)
 	if (r->phase != RUN_WORKING || run_pause_unseen(r))
 		return;
 	LIST_FOREACH_SAFE (pos, next, &r->tasks[RUN_QUEUED]) {
-		if (r->count[RUN_RUNNING] >= r->conf->work.slots)
-			return;
+		if (r->count[RUN_RUNNING] - r->waiting >= r->conf->work.slots)
+			break;
 		/* One that must wait does not hold up those of other handlers. */
 		(void)task_start(container_of(pos, struct run_task, node));
 	}
+	exec_flush(&r->env);
 }
 
 /* --- the arrival ---------------------------------------------------------------------------------------------------------------- */
@@ -362,6 +384,7 @@ task_new(struct run *r, const struct store_claimed *c)
 	t->lease = run_lease_take(r, &c->lease);
 	t->queued_at = clock_now();
 	list_init(&t->node);
+	list_init(&t->of_limit);
 	t->state = RUN_QUEUED;
 	list_push(&r->tasks[RUN_QUEUED], &t->node);
 	task_count(t, RUN_QUEUED, 1);

@@ -13,7 +13,7 @@
 select g.id, g.lane, g.queue, g.kind, g.grp, g.ord, g.prio, g.max_attempts, g.created_at, g.run_at, g.options, g.payload, g.state, g.run, g.attempts,
 	g.crashes, g.updated_at, g.finished_at, g.result, g.message, g.code, g.class
 from (
-	select c.id, t.lane, q.name queue, k.name kind, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
+	select t.id, t.lane, q.name queue, k.name kind, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
 		coalesce(a.payload, t.payload) payload,
 		case when d.id is not null then case d.status when 1 then 4 when 2 then 5 else 6 end
 			when x.id is not null then 7 when s.lease_id is not null then 3 when w.id is not null then 2 else 1 end state,
@@ -24,11 +24,11 @@ from (
 		coalesce(d.finished_at, x.died_at) finished_at,
 		d.result, e.message, e.code, e.class,
 		sum(octet_length(coalesce(a.payload, t.payload)) + coalesce(octet_length(d.result), 0)) over (
-			order by c.id desc rows between unbounded preceding and 1 preceding) before
+			order by t.id desc rows between unbounded preceding and 1 preceding) before
 	from (
-		select n.id, n.lane from taskq.task n where n.id < $1 order by n.id desc limit $2
-	) c
-	join taskq.task t on t.id = c.id
+		select n.id, n.lane, n.prio, n.max_attempts, n.created_at, n.run_at, n.options, n.payload
+		from taskq.task n where n.id < $1 order by n.id desc limit $2
+	) t
 	join taskq.lane l on l.id = t.lane
 	join taskq.queue q on q.id = l.queue_id
 	join taskq.kind k on k.id = l.kind_id
@@ -58,10 +58,10 @@ from (
 		and f.at > all (select y.resolved_at from taskq.dead y where y.id = t.id and y.resolution is not null)
 		order by f.at desc limit 1
 	) e on true
-	where ($3 is null or c.lane = any ($3))
+	where ($3 is null or t.lane = any ($3))
 	and ($4 is null or (case when d.id is not null then case d.status when 1 then 4 when 2 then 5 else 6 end
 			when x.id is not null then 7 when s.lease_id is not null then 3 when w.id is not null then 2 else 1 end) = any ($4))
-	order by c.id desc
+	order by t.id desc
 	limit $5
 ) g
 where coalesce(g.before, 0) < $6

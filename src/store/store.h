@@ -41,8 +41,7 @@ struct store_options {
 	struct id boot, home;   /* this start of the supervisor; where it holds its lock, zero: not known */
 	int64_t boot_at;        /* clock_now() of the start */
 	int submit_connections, read_connections; /* 0 where the role needs none */
-	bool worker;           /* a connection for store_step() */
-	bool keeper;           /* a connection for the duties */
+	bool worker, keeper;   /* a connection for store_step(); one for the duties */
 	store_judge_fn *judge; /* null where nobody says fail and nothing is taken back */
 	void *judge_arg;
 };

@@ -67,6 +67,7 @@ tell_sum(const struct keep_spool *k)
 	stats_set(S_SPOOL_OUTCOMES, sum.outcomes);
 	stats_set(S_SPOOL_BYTES, sum.bytes);
 	stats_set(S_SPOOL_BAD, sum.bad);
+	stats_set(S_SPOOL_OLDEST, sum.oldest);
 }
 
 static const char *

@@ -40,6 +40,7 @@ struct run_spool {
 	int64_t inc, size;
 	uint32_t batch; /* the last that was begun */
 	int tasks;      /* that are in one */
+	int64_t oldest; /* wall clock: when the first of them ended, or one before it */
 	int64_t rest;   /* clock_now(): not before */
 	bool alarmed, failing, full;
 };
@@ -79,6 +80,7 @@ spool_gauges(const struct run_spool *sp)
 {
 	stats_set(S_SPOOL_OUTCOMES, sp->have ? sp->tasks : 0);
 	stats_set(S_SPOOL_BYTES, sp->have ? sp->size : 0);
+	stats_set(S_SPOOL_OLDEST, sp->have && sp->tasks > 0 ? sp->oldest : 0);
 }
 
 static void
@@ -205,7 +207,8 @@ spool_gather_state(struct run_spool *sp, enum run_task_state state)
 			sp->bytes.len = before;
 			return false;
 		}
-		sp->tasks++;
+		if (sp->tasks++ == 0)
+			sp->oldest = clock_wall() - (clock_now() - t->ended_at);
 		t->spooled = sp->batch;
 	}
 	return true;

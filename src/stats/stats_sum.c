@@ -9,6 +9,27 @@
 #define TRIES 200
 #define PAUSE_NS 100000
 
+/* What the sum means nothing of: the first moment that a living process tells. */
+static void
+find_oldest(const struct stats *s, int64_t *sums)
+{
+	static const size_t at[] = {
+#define GAUGE_OLDEST(name, prom, words) STATS_CELL(name),
+#include "stats/counters.def"
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(at); k++) {
+		sums[at[k]] = 0;
+		for (size_t i = 0; i < STATS_SLOTS; i++) {
+			const _Atomic int64_t *cells = (const _Atomic int64_t *)&s->slots[i].cells;
+			int64_t since = atomic_load_explicit(&cells[at[k]], memory_order_relaxed);
+
+			if (atomic_load(&s->slots[i].living) && since != 0 && (sums[at[k]] == 0 || since < sums[at[k]]))
+				sums[at[k]] = since;
+		}
+	}
+}
+
 static void
 add_slots(const struct stats *s, int64_t *sums)
 {
@@ -23,6 +44,7 @@ add_slots(const struct stats *s, int64_t *sums)
 		for (c = 0; c < STATS_CELLS; c++)
 			sums[c] += atomic_load_explicit(&cells[c], memory_order_relaxed);
 	}
+	find_oldest(s, sums);
 }
 
 void

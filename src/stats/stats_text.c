@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "sys/proc.h"
 
 #include "stats/stats_int.h"
@@ -293,12 +294,27 @@ put_all(struct printer *p)
 	put_processes(p);
 }
 
+/* Moments become the seconds since. */
+static void
+put_ages(int64_t *sums)
+{
+	static const size_t at[] = {
+#define GAUGE_OLDEST(name, prom, words) STATS_CELL(name),
+#include "stats/counters.def"
+	};
+	int64_t now = clock_wall();
+
+	for (size_t k = 0; k < ARRAY_LEN(at); k++)
+		sums[at[k]] = sums[at[k]] == 0 || sums[at[k]] > now ? 0 : (now - sums[at[k]]) / CLOCK_SECOND;
+}
+
 static void
 print_page(const struct stats *s, struct buf *out, bool mine)
 {
 	struct printer p = { .s = s, .out = out, .sums = mem_alloc(STATS_CELLS * sizeof(int64_t)) };
 
 	stats_snapshot(s, p.sums);
+	put_ages(p.sums);
 	put_all(&p);
 	if (mine)
 		put_descriptors(&p);

@@ -9,6 +9,8 @@
 #include "t/unit/tap.h"
 
 static char path[64];
+#define HOUR (3600 * CLOCK_SECOND)
+
 static struct stats *region;
 
 static bool
@@ -42,6 +44,7 @@ work(int index)
 
 	stats_doing("running");
 	stats_set(S_RUNNING, 3);
+	stats_set(S_SPOOL_OLDEST, clock_wall() - (index == 0 ? 7 : 3) * HOUR);
 	for (i = 0; i < 1000; i++)
 		stats_inc(S_PG_STATEMENTS);
 	stats_add(S_KEY_NEW, 5);
@@ -94,9 +97,19 @@ end_child(pid_t pid, int slot)
 	stats_slot_release(region, slot);
 }
 
+/* Seconds in the line of the oldest. */
+static long
+oldest(const char *text)
+{
+	const char *at = strstr(text, "\ntaskq_spool_oldest_seconds ");
+
+	return at == NULL ? -1 : atol(strchr(at, ' '));
+}
+
 static void
 test_text(const char *text)
 {
+	ok(oldest(text) >= 7 * 3600 && oldest(text) < 8 * 3600, "the oldest of two, in seconds: %ld", oldest(text));
 	ok(has_line(text, "# TYPE taskq_idempotency_total counter") &&
 		count(text, "# TYPE taskq_idempotency_total ") == 1,
 	    "one head for a family of four rows");

@@ -21,6 +21,16 @@ CREATE FUNCTION taskq.floor(timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$select (lpad(to_hex(floor(extract(epoch from $1) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid$_$;
 
+CREATE FUNCTION taskq.owner_of(queue text, kind text, fingerprint uuid) RETURNS TABLE(owner text, sla bigint)
+    LANGUAGE sql STABLE
+    AS $$
+	select o.owner, o.sla from taskq.owner o
+	where o.queue in (owner_of.queue, '') and o.kind in (owner_of.kind, '')
+	and o.fingerprint in (owner_of.fingerprint, '00000000-0000-0000-0000-000000000000')
+	order by o.fingerprint <> '00000000-0000-0000-0000-000000000000' desc, o.kind <> '' desc, o.queue <> '' desc
+	limit 1
+$$;
+
 CREATE FUNCTION taskq.partitions_make(day date, days integer) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -120,7 +130,9 @@ CREATE TABLE taskq.cause (
     seen_at timestamp with time zone,
     note text,
     due_at timestamp with time zone,
-    escalated_at timestamp with time zone
+    escalated_at timestamp with time zone,
+    escalate_at timestamp with time zone,
+    escalate_tries smallint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
@@ -135,6 +147,10 @@ COMMENT ON COLUMN taskq.cause.open IS 'letters without a resolution; with the ro
 COMMENT ON COLUMN taskq.cause.seen_by IS 'who acknowledged it; it is taken back when its last letter is resolved';
 
 COMMENT ON COLUMN taskq.cause.due_at IS 'said with the acknowledgement; else it follows from the oldest letter and the time its owner has';
+
+COMMENT ON COLUMN taskq.cause.escalated_at IS 'when its being overdue was last told; a due time after that is another one, and told again';
+
+COMMENT ON COLUMN taskq.cause.escalate_at IS 'somebody tells it now: nobody else does before then';
 
 CREATE TABLE taskq.cause_delta (
     id bigint NOT NULL,
@@ -563,14 +579,11 @@ CREATE TABLE taskq.worker (
     boot uuid NOT NULL,
     seq bigint DEFAULT 0 NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
-    seen timestamp with time zone DEFAULT now() NOT NULL,
-    home uuid
+    seen timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
 COMMENT ON TABLE taskq.worker IS 'one row per life of a worker process; its leases live and die with it';
-
-COMMENT ON COLUMN taskq.worker.home IS 'the boot of its machine and the lock file of its daemon: who holds that lock knows that the others of this home are dead; null: not known';
 
 CREATE SEQUENCE taskq.writer
     AS integer

@@ -21,6 +21,8 @@ create table taskq.cause (
 	note text,
 	due_at timestamptz,
 	escalated_at timestamptz,
+	escalate_at timestamptz,
+	escalate_tries smallint not null default 0,
 	constraint cause_name unique (queue_id, kind_id, reason, class, code, fingerprint, schema_version)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 comment on table taskq.cause is 'dead letters that are alike: a few rows for any number of letters';
@@ -29,6 +31,8 @@ comment on column taskq.cause.fingerprint is 'of class, code and the message wit
 comment on column taskq.cause.open is 'letters without a resolution; with the rows of cause_delta that were not folded in yet';
 comment on column taskq.cause.seen_by is 'who acknowledged it; it is taken back when its last letter is resolved';
 comment on column taskq.cause.due_at is 'said with the acknowledgement; else it follows from the oldest letter and the time its owner has';
+comment on column taskq.cause.escalated_at is 'when its being overdue was last told; a due time after that is another one, and told again';
+comment on column taskq.cause.escalate_at is 'somebody tells it now: nobody else does before then';
 
 create table taskq.cause_delta (
 	id bigint generated always as identity primary key,
@@ -48,6 +52,14 @@ create table taskq.owner (
 );
 comment on table taskq.owner is 'whose dead letters those of a queue, a task type or a fingerprint are: the row that says most wins; empty, and zero: any';
 comment on column taskq.owner.sla is 'us from the death of a letter until something has to have been done about it';
+-- Of those that fit the fingerprint says most, then the task type, then the queue; a row without any is for all.
+create function taskq.owner_of(queue text, kind text, fingerprint uuid) returns table (owner text, sla bigint) language sql stable as $$
+	select o.owner, o.sla from taskq.owner o
+	where o.queue in (owner_of.queue, '') and o.kind in (owner_of.kind, '')
+	and o.fingerprint in (owner_of.fingerprint, '00000000-0000-0000-0000-000000000000')
+	order by o.fingerprint <> '00000000-0000-0000-0000-000000000000' desc, o.kind <> '' desc, o.queue <> '' desc
+	limit 1
+$$;
 
 -- letters ------------------------------------------------------------------------------------------------------------------------
 

@@ -247,15 +247,26 @@ check_allow(const struct check *k)
 
 /* They may be secret, so they are told by number. */
 static void
-check_hidden(const struct check *k, const struct conf_handler *h, const char *name, const struct conf_list *list,
+check_hidden(const struct check *k, int section, const char *title, const char *name, const struct conf_list *list,
     conf_judge_fn *fn)
 {
 	for (int i = 0; i < list->n; i++) {
 		const char *wrong = judge(fn, list->items[i]);
 
 		if (wrong != NULL)
-			complainf(k, CONF_SECTION_handler, h->title, name, "number %d %s", i + 1, wrong);
+			complainf(k, section, title, name, "number %d %s", i + 1, wrong);
 	}
+}
+
+static void
+check_dead(const struct check *k)
+{
+	const struct conf_dead *d = &k->conf->dead;
+	const char *wrong = d->escalate_url[0] != '\0' ? judge(judges.url, d->escalate_url) : NULL;
+
+	if (wrong != NULL)
+		complainf(k, CONF_SECTION_dead, NULL, "escalate_url", "\"%s\" %s", d->escalate_url, wrong);
+	check_hidden(k, CONF_SECTION_dead, NULL, "escalate_secrets", &d->escalate_secrets, judges.secret);
 }
 
 static void
@@ -268,8 +279,8 @@ check_http(const struct check *k, const struct conf_handler *h)
 		    "missing, expected one such as \"https://service.example/path\"");
 	if (wrong != NULL)
 		complainf(k, CONF_SECTION_handler, h->title, "url", "\"%s\" %s", h->url, wrong);
-	check_hidden(k, h, "secrets", &h->secrets, judges.secret);
-	check_hidden(k, h, "headers", &h->headers, judges.header);
+	check_hidden(k, CONF_SECTION_handler, h->title, "secrets", &h->secrets, judges.secret);
+	check_hidden(k, CONF_SECTION_handler, h->title, "headers", &h->headers, judges.header);
 	if (h->ca_file[0] != '\0' && access(h->ca_file, R_OK) != 0)
 		complainf(k, CONF_SECTION_handler, h->title, "ca_file",
 		    "could not read \"%s\": %s, expected a file in PEM form", h->ca_file, strerror(errno));
@@ -399,6 +410,7 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 	check_redis(&k);
 	check_limits(&k);
 	check_allow(&k);
+	check_dead(&k);
 }
 
 void

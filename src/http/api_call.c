@@ -53,7 +53,7 @@ api_reply_later(struct http_request *r, bool unknown)
 
 	p.detail = unknown ? "the database did not answer in time; what was asked may still take effect"
 			   : "the database cannot be used now; nothing was changed";
-	if (http_method(r) == HTTP_POST)
+	if (http_method(r) != HTTP_GET && http_method(r) != HTTP_HEAD)
 		p.outcome = unknown ? "unknown" : "none";
 	http_reply_problem(r, &p);
 }
@@ -140,6 +140,17 @@ api_number(struct span text, int min, int max, int *n_r)
 	}
 	*n_r = (int)n;
 	return n >= min && n <= max;
+}
+
+bool
+api_seconds(const json_t *value, int max, int64_t *us_r)
+{
+	double seconds = json_number_value(value);
+
+	if (!json_is_number(value) || !(seconds > 0 && seconds <= max))
+		return false;
+	*us_r = (int64_t)(seconds * (double)CLOCK_SECOND + .5);
+	return *us_r > 0;
 }
 
 bool

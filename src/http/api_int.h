@@ -80,6 +80,8 @@ const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;
 /* Decimal digits only, min..max; false when it is something else. */
 bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
+/* A number of seconds, more than 0, as us. */
+bool api_seconds(const json_t *value, int max, int64_t *us_r) MUSTCHECK;
 bool api_cursor_number(struct span text, int64_t *n_r) MUSTCHECK; /* a cursor that is a number above zero */
 void api_reply_json(struct api_call *c, struct buf *b);           /* 200, not to be kept by caches; frees */
 

@@ -42,14 +42,15 @@ enum duty_kind {
 	DUTY_PAUSES,
 	DUTY_PROGRESS,
 	DUTY_SPOOL,
+	DUTY_ESCALATE,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
 };
 
 struct duty_row {
 	const char *name;
-	void (*verb)(struct store *s, store_count_fn *fn, void *arg); /* null: the delivery is all */
-	int64_t busy; /* until the next time when something was found */
+	void (*verb)(struct store *s, store_count_fn *fn, void *arg); /* null: the spool, or o.escalate */
+	int64_t busy;                                                 /* until the next time when something was found */
 	int64_t idle; /* most, when nothing is found; -1: never again, unless the verb says when */
 	int counter;  /* of what it counts; -1: none */
 };
@@ -66,6 +67,7 @@ static const struct duty_row rows[DUTIES] = {
 	[DUTY_PROGRESS] = { "progress", store_purge_progress, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
+	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 
@@ -167,6 +169,8 @@ act(struct keep *k, int kind)
 {
 	if (kind == DUTY_RELEASE)
 		release(k);
+	else if (kind == DUTY_ESCALATE)
+		k->o.escalate(k->o.escalator, duty_answered, k);
 	else
 		rows[kind].verb(k->o.store, duty_answered, k);
 }
@@ -440,6 +444,8 @@ keep_new(const struct keep_options *o)
 		k->duties[DUTY_DEPTH].due = INT64_MAX;
 	if (o->spool == NULL)
 		k->duties[DUTY_SPOOL].due = INT64_MAX;
+	if (o->escalate == NULL)
+		k->duties[DUTY_ESCALATE].due = INT64_MAX;
 	memcpy(&k->dice, seed.b, sizeof(k->dice));
 	MUST(pipe2(k->look_pipe, O_NONBLOCK | O_CLOEXEC) == 0);
 	k->timer = loop_timer_new(o->loop, turn, k);

@@ -8,6 +8,7 @@
  *	depth       how many tasks wait in each queue is measured, where somebody wants to know
  *	purge       expired keys of finished tasks are deleted, in small batches
  *	spool       outcomes that dead workers left on the disk are delivered; also before each release, and before boot
+ *	escalate    dead letters that are overdue are told: keep_escalate.h
  *	names       unique names that nobody holds any more are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to
@@ -30,7 +31,10 @@ struct keep_options {
 	const int *
 	    gone_pipe; /* [0] brings an int64_t inc for each dead worker; [1] takes back what a leaving keeper did not do */
 	struct keep_spool *spool; /* null: nothing is kept on disk */
-	bool measure;             /* the depth of queues is wanted; the store has a ration */
+	/* looks for what is overdue, and tells it; null in tests */
+	void (*escalate)(void *escalator, store_count_fn *fn, void *arg);
+	void *escalator;
+	bool measure; /* the depth of queues is wanted; the store has a ration */
 	void (*drained)(void *arg);
 	void *arg;
 };

@@ -2,6 +2,7 @@
 #include <sysexits.h>
 
 #include "keep/keep.h"
+#include "keep/keep_escalate.h"
 #include "run/run_lapse.h"
 #include "store/store.h"
 
@@ -12,6 +13,7 @@ struct keeper {
 	struct store *store;
 	struct keep *keep;
 	struct keep_spool *spool; /* null: nothing is kept on disk */
+	struct escalate *escalate;
 };
 
 static void
@@ -77,10 +79,13 @@ role_keeper(const struct super_child *me)
 	so.loop = ko.loop = role_loop(k.role);
 	k.store = ko.store = store_open(&so);
 	k.spool = ko.spool = keeper_spool(&k, me->conf);
+	ko.escalator = k.escalate = escalate_new(ko.loop, k.store, me->conf, so.node);
+	ko.escalate = escalate_look;
 	k.keep = keep_new(&ko);
 	code = role_run(k.role);
 	store_close(&k.store);
 	keep_free(&k.keep);
 	keep_spool_free(&k.spool);
+	escalate_free(&k.escalate);
 	return code;
 }

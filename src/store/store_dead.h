@@ -6,7 +6,7 @@
 #ifndef STORE_STORE_DEAD_H
 #define STORE_STORE_DEAD_H
 
-#include "store/store.h"
+#include "store/store_audit.h"
 
 /* --- which letters: http/api_dead_filter.c reads one --------------------------------------------------------------------------- */
 
@@ -123,7 +123,71 @@ struct store_causes {
 typedef void store_causes_fn(void *arg, const struct store_causes *causes);
 void store_dead_summary(struct store *s, const struct store_dead_filter *f, store_causes_fn *fn, void *arg);
 
-/* --- owners, acknowledgements, audit ------------------------------------------------------------------------------------------------ */
+/* --- owners, acknowledgements: store_owner.c; escalation: store_escalate.c; the audit: store_audit.h ---------------------------------------- */
+
+/* A row of the routing table: whose letters these are.  Empty, and zero: any.  Of the rows that fit, the fingerprint says most, then the task
+ * type, then the queue; in SQL taskq.owner_of(queue, kind, fingerprint). */
+struct store_owner {
+	struct span queue, task_type;
+	struct id fingerprint;
+	struct span owner;
+	int64_t sla; /* us from the death of a letter until something has to have been done about it */
+};
+#define STORE_OWNERS 1000 /* rows */
+#define STORE_OWNER_MAX 100
+typedef void store_owners_fn(void *arg, enum store_status status, const struct store_owner *owners, int n);
+void store_owners(struct store *s, store_owners_fn *fn, void *arg);
+/* REFUSED: the table is full.  changed: by this call, as far as can be known.  target: JSON, for the audit. */
+typedef void store_owner_fn(void *arg, enum store_status status, bool changed);
+void store_owner_set(struct store *s, const struct store_owner *o, const struct store_who *who, struct span target,
+    store_owner_fn *fn, void *arg);
+void store_owner_drop(struct store *s, const struct store_owner *o, const struct store_who *who, struct span target,
+    store_owner_fn *fn, void *arg);
+
+/* Somebody sees to it: causes with open letters, narrowed by what the filter says of causes.  Taken back when the last of them is resolved. */
+struct store_ack {
+	const struct store_dead_filter *filter;
+	struct store_who who;
+	struct span note;
+	int64_t due_at, due_in; /* us; 0: not said.  Neither: the time that the owner has */
+	struct span target;     /* JSON object, for the audit, which adds the causes */
+};
+struct store_acked {
+	int32_t cause;
+	int64_t due_at; /* 0: none, for it has no owner */
+	struct span owner;
+};
+typedef void store_acked_fn(void *arg, enum store_status status, const struct store_acked *causes, int n);
+void store_acknowledge(struct store *s, const struct store_ack *a, store_acked_fn *fn, void *arg);
+
+/* What is overdue and was not told yet of this due time, for somebody who tells it and then says so; no other gets it meanwhile, for
+ * STORE_ESCALATION at most.  Acknowledgements of causes without open letters are taken back before. */
+#define STORE_ESCALATIONS 20
+#define STORE_ESCALATION (60 * CLOCK_SECOND)
+struct store_overdue {
+	int32_t cause;
+	struct span queue, task_type, reason;
+	enum task_class class;
+	struct span code;
+	struct id fingerprint;
+	struct span schema_version, sample;
+	int64_t open, oldest_at; /* letters, about */
+	struct span owner;       /* empty: none */
+	int64_t due_at;
+	struct span seen_by, note;
+	int tries; /* that failed before */
+};
+struct store_watched {
+	enum store_status status;
+	int64_t overdue, unowned, acknowledged; /* causes with open letters */
+	int64_t now;
+	const struct store_overdue *causes;
+	int n;
+};
+typedef void store_watched_fn(void *arg, const struct store_watched *w);
+void store_escalate(struct store *s, store_watched_fn *fn, void *arg);
+/* at: `now` of what was given out; 0: nobody could be told.  Should this be lost, it is told once more. */
+void store_escalated(struct store *s, int32_t cause, int64_t at);
 
 /* --- sweeps: replay, discard, fix; blocks ------------------------------------------------------------------------------------------- */
 

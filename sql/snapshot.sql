@@ -579,11 +579,14 @@ CREATE TABLE taskq.worker (
     boot uuid NOT NULL,
     seq bigint DEFAULT 0 NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
-    seen timestamp with time zone DEFAULT now() NOT NULL
+    seen timestamp with time zone DEFAULT now() NOT NULL,
+    home uuid
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
 COMMENT ON TABLE taskq.worker IS 'one row per life of a worker process; its leases live and die with it';
+
+COMMENT ON COLUMN taskq.worker.home IS 'the boot of its machine and the lock file of its daemon: who holds that lock knows that the others of this home are dead; null: not known';
 
 CREATE SEQUENCE taskq.writer
     AS integer

@@ -12,7 +12,7 @@
 #include "base/list.h"
 #include "http/http.h"
 #include "run/run_pull.h"
-#include "store/store_audit.h"
+#include "store/store_hand.h"
 #include "sys/guard.h"
 #include "sys/wake.h"
 

@@ -19,7 +19,6 @@
 #include "task/task.h"
 
 struct store;
-struct store_who; /* store_audit.h */
 struct store_held;
 struct store_outcome;
 
@@ -172,17 +171,6 @@ void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn
 /* What the queue says of them: most bytes, and for how long after the end they are shown (us; 0: they are not stored). */
 int64_t store_result_max(const struct conf *c, struct span queue);
 int64_t store_result_life(const struct conf *c, struct span queue);
-
-/* --- by hand: store_hand.c ---------------------------------------------------------------------------------------------------- */
-
-/* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task.  `who` must live until then. */
-void store_cancel(struct store *s, const struct id *id, const struct store_who *who, store_row_fn *fn, void *arg);
-struct store_retry {
-	int extra_attempts; /* added to max_attempts */
-	bool reset_attempts;
-};
-void store_retry(struct store *s, const struct id *id, const struct store_retry *how, const struct store_who *who,
-    store_row_fn *fn, void *arg);
 
 /* --- pauses: store_pause.c ------------------------------------------------------------------------------------------------------ */
 

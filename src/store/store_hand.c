@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "store/store_audit.h"
+#include "store/store_hand.h"
 #include "store/store_int.h"
 
 #define HAND_MAGIC 0x5c0a4a2dU

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "store/store.h"
-#include "store/store_audit.h"
+#include "store/store_hand.h"
 #include "tap.h"
 
 #define PATIENCE (20 * CLOCK_SECOND)

@@ -333,9 +333,10 @@ file_read(void *arg)
 	struct keep_spool *k = arg;
 	struct spool_head h = { 0 };
 	enum spool_took took;
-	uint64_t here = store_place(k->o.store);
+	uint64_t here;
 
 	MAGIC_CHECK(k, KEEP_SPOOL_MAGIC);
+	here = store_place(k->o.store);
 	if (k->error != 0) {
 		log_crit("could not read a file of kept outcomes: set aside", log_str("file", file_name(k)),
 		    log_errno(k->error));

@@ -25,7 +25,7 @@ static struct loop_timer *turn;
 #define TAKE3 LEASE "read -r a; read -r b; read -r c; "
 #define ANSWER(x) "echo \"{\\\"lease\\\":\\\"$(lease \"$" x "\")\\\",\\\"result\\\":\\\"" x "\\\"}\"; "
 
-enum { TURNED, DIES, LEAVES, CLOSES, STRAY, HANGS, TELLS, GARBLES, KINDS };
+enum { TURNED, DIES, LEAVES, CLOSES, STRAY, HANGS, TELLS, GARBLES, EXCEEDS, KINDS };
 static const char *const commands[KINDS] = {
 	[TURNED] = TAKE3 ANSWER("c") ANSWER("b") ANSWER("a") "cat",
 	[DIES] = TAKE3 ANSWER("a") "kill -SEGV $$",
@@ -34,6 +34,7 @@ static const char *const commands[KINDS] = {
 	[STRAY] = TAKE3 ANSWER("a") ANSWER("a") "sleep 3600",
 	[HANGS] = "sleep 3600",
 	[TELLS] = TAKE3 "echo \"{\\\"lease\\\":\\\"$(lease \"$c\")\\\",\\\"progress\\\":1}\"; exit 3",
+	[EXCEEDS] = TAKE3 "echo \"{\\\"lease\\\":\\\"$(lease \"$c\")\\\",\\\"progress\\\":101}\"; sleep 3600",
 	[GARBLES] = TAKE3 "echo what; sleep 3600",
 };
 
@@ -172,6 +173,7 @@ test_blame(void)
 		{ STRAY, "021", "a second answer", { "success", "PROTOCOL_ERROR", "unbegun", NULL } },
 		{ TELLS, "210", "an exit after word of the last",
 		    { "HANDLER_FAILED", "unbegun", "HANDLER_FAILED", NULL } },
+		{ EXCEEDS, "210", "a wrong answer for the last", { "unbegun", "unbegun", "PROTOCOL_ERROR", NULL } },
 		{ GARBLES, "210", "no answer at all", { "PROTOCOL_ERROR", "unbegun", "unbegun", NULL } },
 	};
 

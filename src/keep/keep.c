@@ -1,7 +1,8 @@
 /* keep.c - the keeper's duties as timers on the loop; see keep.h.
  *
- * A duty is a row of `rows`: what it calls and how often.  One that found something comes again soon, one that found nothing less and
- * less often, between `busy` and `idle`.  Releases of dead workers go before everything else.
+ * A duty is a row of `duty_rows` (keep_duty.c): what it calls and how often.  One that found something comes again soon, one that found nothing less and
+ * less often, between `busy` and `idle`; or, when the watch tells of it, not before that says so: at rest one look serves many duties.
+ * Releases of dead workers go before everything else.
  *
  * What dead workers left on the disk is delivered before their leases are taken back: else what they had finished would run again.
  *
@@ -19,57 +20,16 @@
 #include "base/id.h"
 #include "log/log.h"
 #include "stats/stats.h"
+#include "store/store_watch.h"
 #include "sys/marks.h"
 
 #include "keep/keep.h"
+#include "keep/keep_duty.h"
 
 #define RETRY_MIN (200 * CLOCK_MS)
 #define RETRY_MAX (30 * CLOCK_SECOND)
 #define PROMOTE_REST (20 * CLOCK_MS) /* however often it rings */
 #define DRAIN_LOOK (200 * CLOCK_MS)  /* at whether the database is still there */
-#define MINUTE (60 * CLOCK_SECOND)
-
-enum duty_kind {
-	DUTY_BOOT,
-	DUTY_PROMOTE,
-	DUTY_REAP,
-	DUTY_LAPSE,
-	DUTY_PARTITIONS,
-	DUTY_PURGE,
-	DUTY_DEPTH,
-	DUTY_NAMES,
-	DUTY_EXPIRE,
-	DUTY_PAUSES,
-	DUTY_PROGRESS,
-	DUTY_SPOOL,
-	DUTY_ESCALATE,
-	DUTIES,
-	DUTY_RELEASE = DUTIES
-};
-
-struct duty_row {
-	const char *name;
-	void (*verb)(struct store *s, store_count_fn *fn, void *arg); /* null: the spool, or o.escalate */
-	int64_t busy;                                                 /* until the next time when something was found */
-	int64_t idle; /* most, when nothing is found; -1: never again, unless the verb says when */
-	int counter;  /* of what it counts; -1: none */
-};
-
-static const struct duty_row rows[DUTIES] = {
-	[DUTY_BOOT] = { "boot", store_release_boot, 0, -1, S_REAPED },
-	[DUTY_PROMOTE] = { "promote", store_promote, 0, 5 * CLOCK_SECOND, S_PROMOTED },
-	[DUTY_REAP] = { "reap", store_reap, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
-	[DUTY_LAPSE] = { "lapse", store_lapse, CLOCK_SECOND, 5 * CLOCK_SECOND, S_REAPED },
-	[DUTY_PARTITIONS] = { "partitions", store_partitions, 60 * MINUTE, 60 * MINUTE, -1 },
-	[DUTY_PURGE] = { "purge", store_purge_keys, CLOCK_SECOND, MINUTE, -1 },
-	[DUTY_DEPTH] = { "depth", store_depth, CLOCK_SECOND, 10 * MINUTE, -1 },
-	[DUTY_NAMES] = { "names", store_purge_names, CLOCK_SECOND, MINUTE, -1 },
-	[DUTY_PROGRESS] = { "progress", store_purge_progress, CLOCK_SECOND, MINUTE, -1 },
-	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
-	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
-	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
-	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
-};
 
 struct duty {
 	int64_t due;   /* clock_now(); INT64_MAX: not again */
@@ -106,7 +66,7 @@ jitter(struct keep *k, int64_t us)
 static const char *
 duty_name(int kind)
 {
-	return kind == DUTY_RELEASE ? "release" : rows[kind].name;
+	return kind == DUTY_RELEASE ? "release" : duty_rows[kind].name;
 }
 
 /* --- what is next --------------------------------------------------------------------------------------------------------------- */
@@ -136,7 +96,7 @@ choose(const struct keep *k, int64_t now, int64_t *wait_r)
 		if (k->duties[i].due < first)
 			first = k->duties[i].due;
 	}
-	*wait_r = first == INT64_MAX ? MINUTE : first - now;
+	*wait_r = first == INT64_MAX ? 60 * CLOCK_SECOND : first - now;
 	return best;
 }
 
@@ -172,7 +132,7 @@ act(struct keep *k, int kind)
 	else if (kind == DUTY_ESCALATE)
 		k->o.escalate(k->o.escalator, duty_answered, k);
 	else
-		rows[kind].verb(k->o.store, duty_answered, k);
+		duty_rows[kind].verb(k->o.store, duty_answered, k);
 }
 
 /* Nothing is left on the disk of whom the duty is about. */
@@ -335,20 +295,18 @@ duty_failed(struct keep *k, int kind, int64_t now)
 	d->pause = d->pause * 2 < RETRY_MAX ? d->pause * 2 : RETRY_MAX;
 }
 
-static void
-duty_done(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
+/* When it is due again. */
+static int64_t
+due_again(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
 {
 	struct duty *d = &k->duties[kind];
-	const struct duty_row *row = &rows[kind];
-	int64_t pause;
+	const struct duty_row *row = &duty_rows[kind];
+	int64_t pause = count > 0 ? row->busy : d->pause * 2;
 
-	if (d->failing)
-		d->pause = 0;
-	if (row->idle < 0) {
-		d->due = next >= 0 ? now + jitter(k, next) : INT64_MAX;
-		return;
-	}
-	pause = count > 0 ? row->busy : d->pause * 2;
+	if (row->idle < 0)
+		return next >= 0 ? now + jitter(k, next) : INT64_MAX;
+	if (duty_told_of[kind] != STORE_DUE_NONE && count == 0 && (next < 0 || next >= row->idle))
+		return INT64_MAX;
 	if (pause < row->busy)
 		pause = row->busy;
 	if (pause < CLOCK_SECOND && count == 0)
@@ -356,9 +314,32 @@ duty_done(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
 	d->pause = pause = pause < row->idle ? pause : row->idle;
 	if (next >= 0)
 		pause = next < row->idle ? next : row->idle;
-	d->due = now + (next >= 0 ? pause : jitter(k, pause));
+	return now + (next >= 0 ? pause : jitter(k, pause));
+}
+
+static void
+duty_done(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
+{
+	struct duty *d = &k->duties[kind];
+
+	if (d->failing)
+		d->pause = 0;
+	d->due = due_again(k, kind, count, next, now);
 	if (kind == DUTY_PROMOTE && k->rung)
 		d->due = k->promoted_at + PROMOTE_REST;
+}
+
+/* What is due before the watch comes again. */
+static void
+watch_told(struct keep *k)
+{
+	for (int i = 0; i < DUTIES; i++) {
+		struct duty *d = &k->duties[i];
+		int64_t due = duty_told_of[i] == STORE_DUE_NONE ? INT64_MAX : store_due(k->o.store, duty_told_of[i]);
+
+		if (!d->failing && due < d->due && due < k->duties[DUTY_WATCH].due)
+			d->due = due;
+	}
 }
 
 static void
@@ -371,14 +352,14 @@ duty_told(int kind, int64_t count)
 		[DUTY_RELEASE] = "took back tasks of a dead worker",
 	};
 
-	if (kind == DUTY_RELEASE || rows[kind].counter >= 0)
-		stats_add(kind == DUTY_RELEASE ? S_REAPED : (enum stats_counter)rows[kind].counter, count);
+	if (kind == DUTY_RELEASE || duty_rows[kind].counter >= 0)
+		stats_add(kind == DUTY_RELEASE ? S_REAPED : (enum stats_counter)duty_rows[kind].counter, count);
 	if (count == 0)
 		return;
 	if ((size_t)kind < ARRAY_LEN(words) && words[kind] != NULL)
 		log_notice(words[kind], log_int("tasks", count));
 	else
-		log_debug("duty done", log_str("duty", rows[kind].name), log_int("count", count));
+		log_debug("duty done", log_str("duty", duty_rows[kind].name), log_int("count", count));
 }
 
 static void
@@ -403,11 +384,13 @@ duty_answered(void *arg, enum store_status status, int64_t count, int64_t next)
 	if (kind == DUTY_RELEASE) {
 		released(k);
 		gone_done(k);
-		k->duties[DUTY_REAP].pause = 0;
+		k->duties[DUTY_WATCH].pause = 0;
 		k->duties[kind].due = 0;
 	} else {
 		duty_done(k, kind, count, next, now);
 	}
+	if (kind == DUTY_WATCH)
+		watch_told(k);
 	k->duties[kind].failing = false;
 	turn_soon(k);
 }

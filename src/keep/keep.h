@@ -2,6 +2,7 @@
  *
  *	release     a worker of this node died and its handlers are gone: its leases return at once
  *	boot        once, at the start: workers of this node from before it; again while another daemon has its name
+ *	watch       one look at when promote, reap, lapse, expire and pauses are due, so that they need not look
  *	promote     waiting tasks that are due become ready
  *	reap        leases of silent workers, of absent ones, and expired ones become ready
  *	partitions  the coming ones are made

@@ -12,7 +12,7 @@
  * Looks.  Bells make them unnecessary on this node, other nodes' submissions are found by them.  After a claim that came back
  * short the next look is soon (a row that somebody else held locked was passed over) and then later and later, up to IDLE_POLLS
  * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.  One that could not show all
- * is continued after that rest, where it ended.
+ * is continued after that rest, where it ended.  At rest one worker of the node looks for all, for as long as it finds nothing.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@
 #define LOOK_RUNG 4                  /* the same when a bell rang */
 #define LOOK_REST (5 * CLOCK_SECOND) /* most, for that reason */
 #define LOOK_KNOWN 256               /* lanes that a look tells of in any case */
+#define LOOK_AFTER (100 * CLOCK_MS)  /* later than who looked for all */
 #define IDLE_POLLS 5
 #define IDLE_MOST (5 * CLOCK_SECOND)
 
@@ -54,6 +55,7 @@ look_within(struct run *r, int64_t us)
 	int64_t again = r->lanes.rest / LOOK_SHARE * LOOK_RUNG;
 	int64_t rest = r->lanes.looked_at + (again > LOOK_AGAIN ? again : LOOK_AGAIN) - clock_now();
 
+	r->lanes.look_shared = false;
 	loop_timer_set(r->lanes.look, us > rest ? us : rest);
 }
 
@@ -126,6 +128,14 @@ pause_after(const struct run *r, const struct store_look *look)
 	return look->status != STORE_OK || any_hot(r) ? r->conf->work.poll : r->lanes.pause;
 }
 
+/* Nothing was to be found, by nobody. */
+static void
+look_told(struct run *r, const struct store_look *look)
+{
+	if (r->o.wake != NULL && look->status == STORE_OK && look->last == INT32_MAX && !any_hot(r))
+		wake_looked(r->o.wake, r->lanes.looked_at);
+}
+
 static void
 look_answered(void *arg, const struct store_look *look)
 {
@@ -142,9 +152,11 @@ look_answered(void *arg, const struct store_look *look)
 		r->lanes.look_after = look->last < INT32_MAX ? look->last : 0;
 	}
 	run_pause_looked(r);
+	look_told(r, look);
 	pause = pause_after(r, look);
 	r->lanes.pause = pause * LOOK_GROWTH < idle_pause(r) ? pause * LOOK_GROWTH : idle_pause(r);
 	look_within(r, pause > r->lanes.rest ? pause : r->lanes.rest);
+	r->lanes.look_shared = pause >= idle_pause(r) && !any_hot(r);
 	run_turn_soon(r);
 }
 
@@ -165,12 +177,28 @@ look(struct run *r)
 	store_look(r->o.store, r->lanes.look_after, known, n, look_answered, r);
 }
 
+/* Somebody looked for us: when to see to it again; 0: we look. */
+static int64_t
+look_spared(const struct run *r)
+{
+	int64_t at = r->lanes.look_shared && r->o.wake != NULL ? wake_looked_at(r->o.wake) : 0;
+	int64_t left = at > r->lanes.looked_at ? at + idle_pause(r) + LOOK_AFTER - clock_now() : 0;
+
+	return left > 0 ? left : 0;
+}
+
 static void
 look_timer(void *arg)
 {
 	struct run *r = arg;
+	int64_t left;
 
 	MAGIC_CHECK(r, RUN_MAGIC);
+	left = look_spared(r);
+	if (left > 0) {
+		loop_timer_set(r->lanes.look, left);
+		return;
+	}
 	r->lanes.look_due = true;
 	run_turn_soon(r);
 }

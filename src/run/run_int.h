@@ -106,7 +106,8 @@ struct run_lanes {
 	int64_t looked_at;
 	int64_t looked_db; /* the same by the database's clock */
 	bool looking;
-	bool look_due; /* put off while there is no room */
+	bool look_shared; /* the next is one of those at rest, of which one for the node is enough */
+	bool look_due;    /* put off while there is no room */
 	uint32_t pauses,
 	    pauses_asked; /* changes of pauses that the lanes know of, and those that the look under way will */
 	int npaused;

@@ -14,8 +14,9 @@
 #define QUEUE_PATIENCE (500 * CLOCK_MS)        /* unstarted beside a slow neighbour */
 #define QUEUE_AWAY_PATIENCE (5 * CLOCK_SECOND) /* unstarted while its kind of work cannot start anything */
 #define BEAT_BUSY CLOCK_SECOND
-#define BEAT_IDLE (5 * CLOCK_SECOND)
-#define BEATS_OF_LEASE 4 /* at least so many in the time that a silent worker is allowed */
+#define BEAT_IDLE (10 * CLOCK_SECOND)
+#define BEATS_OF_LEASE 4      /* at least so many in the time that a silent worker is allowed */
+#define BEATS_OF_LEASE_IDLE 3 /* who has nothing loses nothing but its name */
 
 struct run_lease *
 run_lease_take(struct run *r, const struct store_lease *lease)
@@ -222,7 +223,8 @@ void
 run_lease_beat(struct run *r)
 {
 	bool busy = list_first(&r->leases) != NULL;
-	int64_t period = busy ? BEAT_BUSY : BEAT_IDLE, most = r->conf->work.lease / BEATS_OF_LEASE;
+	int64_t period = busy ? BEAT_BUSY : BEAT_IDLE,
+		most = r->conf->work.lease / (busy ? BEATS_OF_LEASE : BEATS_OF_LEASE_IDLE);
 
 	period = period < most ? period : most;
 	if (r->beating || (loop_timer_is_set(r->beat) && r->beat_period <= period))

@@ -476,7 +476,6 @@ void store_purge_keys(struct store *s, store_count_fn *fn, void *arg);
 /* What runs said of themselves and is of no meaning any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_progress(struct store *s, store_count_fn *fn, void *arg);
 /* What is paused, to where all processes of this node can read it: wake_paused().  count: pauses. */
-void store_watch_pauses(struct store *s, store_count_fn *fn, void *arg);
 /* Unique names that nobody holds any more, one stretch of a walk over all.  count: deleted. */
 void store_purge_names(struct store *s, store_count_fn *fn, void *arg);
 

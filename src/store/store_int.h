@@ -6,6 +6,7 @@
 #include "store/store_gather.h"
 #include "store/store_line.h"
 #include "store/store_order.h"
+#include "store/store_watch.h"
 
 /* --- names: store_lane.c ------------------------------------------------------------------------------------------------------- */
 
@@ -128,6 +129,8 @@ void unique_run(struct submitter *u); /* sends of those that wait what may go no
 /* --- duties: store_keep.c, store_expire.c ---------------------------------------------------------------------------------------- */
 
 struct store_pool *keep_pool(const struct store *s) MUSTCHECK;
+/* The database answered with that clock: whether workers that seem silent now are. */
+bool silence_counts(struct store *s, int64_t clock);
 
 /* --- what is of no use after a time: store_expire.c ------------------------------------------------------------------------------ */
 
@@ -283,8 +286,11 @@ struct store {
 	int64_t reaped_at;           /* clock_now(): the last answer to a look for silent workers */
 	int64_t reap_clock;          /* what the database's clock said then */
 	int64_t heard_since;         /* since when those answers come without a long pause */
-	struct id names_seen;        /* how far the walk over unique names is */
-	struct id progress_seen;     /* and that over progress */
+	int64_t due[STORE_DUES];     /* as the last watch saw it */
+	int64_t paused;              /* a digest of what was paused then */
+	bool paused_known;
+	struct id names_seen;    /* how far the walk over unique names is */
+	struct id progress_seen; /* and that over progress */
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

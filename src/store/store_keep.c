@@ -22,7 +22,6 @@
 #define SETTLE (10 * CLOCK_SECOND)    /* after a connection is made, before silence means death */
 #define LEAP (5 * CLOCK_SECOND)       /* of the database's clock, that somebody should know of */
 #define NAMESAKE_LOOK CLOCK_SECOND    /* at another daemon of our name */
-#define REAP_OFTEN (5 * CLOCK_SECOND) /* a shorter quarter of a lease asks for more than the usual pace */
 
 struct duty {
 	unsigned magic;
@@ -270,7 +269,7 @@ clock_leap(struct store *s, int64_t clock, int64_t passed)
 
 /* A database that stood still kept everybody's heartbeats, and one whose clock was set has those of another time: the first look after that
  * finds everybody silent.  How long it may have stood still is seen from one answer to the next. */
-static bool
+bool
 silence_counts(struct store *s, int64_t clock)
 {
 	int64_t lease = s->o.conf->work.lease, now = clock_now(), passed = now - s->reaped_at;
@@ -302,8 +301,6 @@ store_reap(struct store *s, store_count_fn *fn, void *arg)
 	struct duty *d = duty_new(s, fn, arg);
 	struct request *r = read_request(s, on_silent, d);
 
-	if (s->o.conf->work.lease / 4 < REAP_OFTEN)
-		d->next = s->o.conf->work.lease / 4;
 	stmt_int8(request_stmt(r, SQL_WORKER_SILENT), s->o.conf->work.lease + s->o.conf->work.grace);
 	request_send(keep_pool(s), r);
 }

@@ -160,7 +160,7 @@ on_watched(struct request *r)
 	}
 	if (r->status == STORE_OK && g->store->o.wake != NULL)
 		wake_paused_set(g->store->o.wake, all, n);
-	g->fn(g->arg, r->status, n, -1);
+	g->fn(g->arg, r->status, 0, -1);
 	mem_free(&all);
 	mem_free(&g);
 	request_free(&r);

@@ -138,10 +138,10 @@ on_beat(struct request *r)
 	MAGIC_CHECK(w, WORKER_MAGIC);
 	if (r->status == STORE_OK && g->inc != 0) {
 		b.lost = PQntuples(r->results[0]) == 0;
-		b.ncancelled = PQntuples(r->results[1]);
-		cancelled = mem_zalloc(sizeof(*cancelled) * (size_t)(b.ncancelled + 1));
-		for (i = 0; i < b.ncancelled; i++)
-			cancelled[i] = col_id(r->results[1], i, SQL_WORKER_CANCELLED_ID);
+		cancelled = mem_zalloc(sizeof(*cancelled) * (size_t)(PQntuples(r->results[0]) + 1));
+		for (i = 0; i < PQntuples(r->results[0]); i++)
+			if (!col_null(r->results[0], i, SQL_WORKER_BEAT_ID))
+				cancelled[b.ncancelled++] = col_id(r->results[0], i, SQL_WORKER_BEAT_ID);
 		b.cancelled = cancelled;
 	}
 	if (b.lost && g->inc == w->inc) {
@@ -167,6 +167,5 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 	g->fn = fn;
 	g->arg = arg;
 	stmt_int4(request_stmt(r, SQL_WORKER_BEAT), g->inc);
-	stmt_int4(request_stmt(r, SQL_WORKER_CANCELLED), g->inc);
 	request_send(w->pool, r);
 }

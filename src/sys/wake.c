@@ -21,6 +21,7 @@ struct shared {
 	_Atomic uint32_t lower[WAKE_LANES];
 	_Atomic uint32_t pauses;
 	_Atomic bool namesake;
+	_Atomic int64_t looked_at;
 	_Atomic uint32_t paused_turn; /* odd while it is being written */
 	struct wake_paused paused[WAKE_PAUSED];
 	int npaused;
@@ -173,6 +174,18 @@ uint32_t
 wake_pauses_count(const struct wake *w)
 {
 	return atomic_load(&w->shared->pauses);
+}
+
+void
+wake_looked(struct wake *w, int64_t at)
+{
+	atomic_store(&w->shared->looked_at, at);
+}
+
+int64_t
+wake_looked_at(const struct wake *w)
+{
+	return atomic_load(&w->shared->looked_at);
 }
 
 /* A keeper that died while it wrote left an odd turn: the next one goes on from there. */

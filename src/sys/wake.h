@@ -46,6 +46,9 @@ int wake_paused(const struct wake *w, struct wake_paused all_r[WAKE_PAUSED]);
 /* Another daemon has the name of this node and lives: the keeper saw it. */
 void wake_namesake_set(struct wake *w, bool lives);
 bool wake_namesake(const struct wake *w);
+/* A worker looked at all lanes at that time by clock_now() and found nothing to do: for a while the others of the node need not. */
+void wake_looked(struct wake *w, int64_t at);
+int64_t wake_looked_at(const struct wake *w); /* 0: nobody did */
 uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
 uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
 

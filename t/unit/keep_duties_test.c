@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "spool/spool.h"
 #include "store/store_deliver.h"
+#include "store/store_watch.h"
 
 #include "tap.h"
 
@@ -26,6 +27,7 @@ struct store {
 	int64_t promote_next;
 	int promote_count;
 	int failed;
+	int64_t lapse_due; /* as the watch tells it */
 };
 static struct store fake;
 static struct loop *loop;
@@ -88,11 +90,18 @@ VERB(store_purge_names, "names")
 VERB(store_expire, "expire")
 VERB(store_watch_pauses, "pauses")
 VERB(store_lapse, "lapse")
+VERB(store_watch, "watch")
 VERB(store_purge_progress, "progress")
 
+int64_t
+store_due(const struct store *s UNUSED, enum store_due what)
+{
+	return what == STORE_DUE_LAPSE ? fake.lapse_due : INT64_MAX;
+}
+
 void
-store_release_worker(struct store *s UNUSED, int64_t inc, const struct id *started UNUSED, int n UNUSED,
-    store_count_fn *fn, void *arg)
+store_release_worker(
+    struct store *s UNUSED, int64_t inc, const struct id *started UNUSED, int n UNUSED, store_count_fn *fn, void *arg)
 {
 	char what[16];
 
@@ -196,6 +205,18 @@ promoted(void)
 }
 
 static bool
+watched(void)
+{
+	return times("watch ") >= 1;
+}
+
+static bool
+lapsed(void)
+{
+	return times("lapse ") >= 1;
+}
+
+static bool
 failed_twice(void)
 {
 	return fake.failed >= 2;
@@ -244,6 +265,15 @@ test_duties(struct keep *k, const struct keep_options *o)
 	until(promoted_three, "promote comes again when the next is due");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), -1, "who was released is not in the pipe any more");
 	fake.promote_next = -1;
+
+	fake.notes[0] = '\0';
+	until(watched, "at rest one watch looks for many");
+	is_int(times("lapse ") + times("expire ") + times("reap ") + times("pauses "), 0,
+	    "and they do not look themselves");
+	fake.lapse_due = 0;
+	until(lapsed, "unless it says that there is something");
+	is_int(times("expire "), 0, "and who it says so of");
+	fake.lapse_due = INT64_MAX;
 
 	fake.notes[0] = '\0';
 	fake.away = true;
@@ -419,6 +449,7 @@ main(void)
 	o.loop = loop = loop_new();
 	o.wake = wake = wake_new(); /* for good: it belongs to a node */
 	fake.promote_next = -1;
+	fake.lapse_due = INT64_MAX;
 	fake.answer = loop_timer_new(loop, answer, NULL);
 	k = keep_new(&o);
 	test_duties(k, &o);

@@ -1,0 +1,18 @@
+-- watch: when something is due, all of the keeper's looks in one; whoever acts on what it tells looks again.
+-- $1 silence int8        microseconds after which a worker counts as silent: as in worker_silent
+-- result: promote int8 (microseconds until it is due, negative: since when; null: nothing is), lapse int8, expire int8, silent bool,
+--         clock int8, paused int8 (changes when what is paused does)
+-- tables: waiting, lease, expiry, worker, pause
+select
+	(select (extract(epoch from w.due_at - now()) * 1000000)::int8 from taskq.waiting w order by w.due_at limit 1) promote,
+	(select (extract(epoch from l.until - now()) * 1000000)::int8 from taskq.lease l where l.until is not null order by l.until limit 1) lapse,
+	(select (extract(epoch from x.at - now()) * 1000000)::int8 from taskq.expiry x order by x.at limit 1) expire,
+	exists (
+		select from taskq.worker w
+		where w.seen < now() - $1 * interval '1 microsecond' or w.seen > now() + $1 * interval '1 microsecond'
+	) or exists (
+		select from taskq.lease l
+		where l.worker > 0 and not exists (select from taskq.worker w where w.inc = l.worker)
+	) silent,
+	(extract(epoch from clock_timestamp()) * 1000000)::int8 clock,
+	(select coalesce(bit_xor(hashtextextended(p.name, p.what)), 0) from taskq.pause p) paused

@@ -47,6 +47,7 @@ sub check {
 sub kill_host {
 	my ($daemon) = @_;
 	my %tree = (%{ $daemon->tree }, $daemon->pid => Taskq::Machine::process_start_time($daemon->pid));
+	kill 'STOP', $daemon->pid, keys %tree; # or a command whose sleep is killed first goes on, and tells its result
 	kill 'KILL', $daemon->pid, keys %tree;
 	wait_for(sub { !$daemon->alive && $daemon->gone(\%tree) }, 30, 'everything to be dead');
 	return;

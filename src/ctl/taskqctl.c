@@ -1,8 +1,8 @@
 /* taskqctl.c - the operator's view of a running taskqd.
  *
- * It maps the shared region that the daemon keeps under its run_dir, read-only: it needs no port, no password and no database,
- * and works while Postgres is down.  A verb is a row of the table at the end.  Exit codes are those of sysexits.h:
- * 0 done and the daemon runs, 64 wrong usage, 69 no daemon runs, 76 its region has another layout, 77 not allowed to read it,
+ * status and metrics map the shared region that the daemon keeps under its run_dir, read-only: they need no port, no password and no
+ * database, and work while Postgres is down.  Every other verb asks the API: ctl_verbs.c.  Exit codes are those of sysexits.h:
+ * 0 done and the daemon runs, 64 wrong usage, 65 the daemon refuses, 69 no daemon runs, 75 try later, 76 its region has another layout, 77 not allowed,
  * 78 the configuration is wrong.
  */
 #include <errno.h>
@@ -12,21 +12,14 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include <jansson.h>
-
-#include "base/buf.h"
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "stats/stats.h"
 
-struct command {
-	const char *verb;
-	const char *run_dir; /* null: from the configuration */
-	const char *conf_path;
-	bool json;
-};
+#include "ctl/ctl.h"
 
-NORETURN PRINTF_LIKE(2, 3) static void fail(int code, const char *fmt, ...)
+void
+ctl_fail(int code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -40,8 +33,8 @@ NORETURN PRINTF_LIKE(2, 3) static void fail(int code, const char *fmt, ...)
 
 /* --- finding the daemon ---------------------------------------------------------------------------------------------- */
 
-static char *
-region_path(const struct command *cmd)
+char *
+ctl_run_dir(const struct ctl *cmd)
 {
 	struct buf errors = { 0 }, path = { 0 };
 	struct conf *conf = NULL;
@@ -50,30 +43,41 @@ region_path(const struct command *cmd)
 	if (dir == NULL) {
 		conf = conf_load(cmd->conf_path, &errors);
 		if (conf == NULL)
-			fail(EX_CONFIG, "the configuration is wrong\n%s", buf_cstr(&errors));
+			ctl_fail(EX_CONFIG, "the configuration is wrong\n%s", buf_cstr(&errors));
 		dir = conf->run_dir;
 	}
-	buf_printf(&path, "%s/stats", dir);
+	buf_puts(&path, dir);
 	conf_free(&conf);
 	buf_free(&errors);
 	return buf_take(&path, NULL);
 }
 
+static char *
+region_path(const struct ctl *cmd)
+{
+	char *dir = ctl_run_dir(cmd);
+	struct buf path = { 0 };
+
+	buf_printf(&path, "%s/stats", dir);
+	mem_free(&dir);
+	return buf_take(&path, NULL);
+}
+
 static struct stats *
-region_open(const struct command *cmd, struct stats_process *supervisor_r)
+region_open(const struct ctl *cmd, struct stats_process *supervisor_r)
 {
 	char *path = region_path(cmd);
 	struct stats *s = stats_map(path);
 
 	if (s == NULL && errno == ENOENT)
-		fail(EX_UNAVAILABLE, "no daemon runs: there is no \"%s\" (another directory: -d RUN_DIR)", path);
+		ctl_fail(EX_UNAVAILABLE, "no daemon runs: there is no \"%s\" (another directory: -d RUN_DIR)", path);
 	if (s == NULL && errno == EPROTO)
-		fail(EX_PROTOCOL, "\"%s\" was not made by this version of taskqd", path);
+		ctl_fail(EX_PROTOCOL, "\"%s\" was not made by this version of taskqd", path);
 	if (s == NULL)
-		fail(errno == EACCES ? EX_NOPERM : EX_IOERR, "could not open \"%s\": %s", path, strerror(errno));
+		ctl_fail(errno == EACCES ? EX_NOPERM : EX_IOERR, "could not open \"%s\": %s", path, strerror(errno));
 	if (!stats_supervisor(s, supervisor_r))
-		fail(EX_UNAVAILABLE, "no daemon runs: process %d, which made \"%s\", is gone", (int)supervisor_r->pid,
-		    path);
+		ctl_fail(EX_UNAVAILABLE, "no daemon runs: process %d, which made \"%s\", is gone",
+		    (int)supervisor_r->pid, path);
 	mem_free(&path);
 	return s;
 }
@@ -201,7 +205,7 @@ print_json(const struct stats *s, const struct stats_process *all, int n)
 }
 
 static int
-do_status(const struct command *cmd)
+do_status(const struct ctl *cmd)
 {
 	struct stats_process all[STATS_SLOTS];
 	struct stats *s = region_open(cmd, &all[0]);
@@ -217,13 +221,13 @@ do_status(const struct command *cmd)
 /* --- metrics --------------------------------------------------------------------------------------------------------- */
 
 static int
-do_metrics(const struct command *cmd)
+do_metrics(const struct ctl *cmd)
 {
 	struct stats_process supervisor;
 	struct buf text = { 0 };
 
 	if (cmd->json)
-		fail(EX_USAGE, "metrics are printed in the text format of Prometheus only");
+		ctl_fail(EX_USAGE, "metrics are printed in the text format of Prometheus only");
 	stats_metrics(region_open(cmd, &supervisor), &text);
 	fwrite(text.data, 1, text.len, stdout);
 	buf_free(&text);
@@ -234,7 +238,7 @@ do_metrics(const struct command *cmd)
 
 static const struct {
 	const char *verb;
-	int (*run)(const struct command *cmd);
+	int (*run)(const struct ctl *cmd);
 	const char *words;
 } verbs[] = {
 	{ "status", do_status, "the processes of the daemon and its main numbers" },
@@ -246,33 +250,40 @@ print_help(void)
 {
 	size_t i;
 
-	puts("usage: taskqctl [-d RUN_DIR | -c FILE] VERB [--json]\n");
+	puts("usage: taskqctl [-d RUN_DIR | -c FILE] [-u URL] [--json] VERB [option...]\n");
 	for (i = 0; i < ARRAY_LEN(verbs); i++)
 		printf("  %-16s  %s\n", verbs[i].verb, verbs[i].words);
+	ctl_verbs_help();
 	puts("\n"
 	     "  -d, --dir DIR     run_dir of the daemon\n"
 	     "  -c, --config FILE its configuration, which tells run_dir\n"
+	     "  -u, --url URL     the API of a daemon elsewhere: http://host:port\n"
 	     "  -j, --json        for programs\n"
 	     "  -h, --help        this text\n"
 	     "  -V, --version     the version\n\n"
+	     "taskqctl VERB --help tells the options of a verb\n"
 	     "exit status: 0 the daemon runs, 69 it does not, 64 wrong usage; more in taskqctl(1)");
 }
 
 static void
-parse_options(int argc, char **argv, struct command *cmd)
+parse_options(int argc, char **argv, struct ctl *cmd)
 {
 	static const struct option longs[] = { { "dir", required_argument, NULL, 'd' },
-		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 } };
+		{ "config", required_argument, NULL, 'c' }, { "url", required_argument, NULL, 'u' },
+		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 } };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "d:c:jhV", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+d:c:u:jhV", longs, NULL)) != -1)
 		switch (c) {
 		case 'd':
 			cmd->run_dir = optarg;
 			break;
 		case 'c':
 			cmd->conf_path = optarg;
+			break;
+		case 'u':
+			cmd->url = optarg;
 			break;
 		case 'j':
 			cmd->json = true;
@@ -288,28 +299,42 @@ parse_options(int argc, char **argv, struct command *cmd)
 			exit(EX_USAGE);
 		}
 	if (cmd->run_dir != NULL && cmd->conf_path != NULL)
-		fail(EX_USAGE, "-d and -c exclude each other");
+		ctl_fail(EX_USAGE, "-d and -c exclude each other");
 	if (optind >= argc)
-		fail(EX_USAGE, "a verb is missing; taskqctl --help tells which there are");
-	cmd->verb = argv[optind++];
-	if (optind < argc)
-		fail(EX_USAGE, "\"%s\" is too much", argv[optind]);
+		ctl_fail(EX_USAGE, "a verb is missing; taskqctl --help tells which there are");
+	cmd->argc = argc - optind;
+	cmd->argv = argv + optind;
+	if (strcmp(argv[argc - 1], "--json") == 0 || strcmp(argv[argc - 1], "-j") == 0) {
+		cmd->json = true;
+		cmd->argc--;
+	}
+}
+
+static int
+run(const struct ctl *cmd)
+{
+	if (ctl_verbs_run(cmd))
+		return EX_OK;
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(verbs[i].verb, cmd->argv[0]) != 0)
+			continue;
+		if (cmd->argc > 1)
+			ctl_fail(EX_USAGE, "\"%s\" is too much", cmd->argv[1]);
+		return verbs[i].run(cmd);
+	}
+	ctl_fail(EX_USAGE, "no such verb: \"%s%s%s\"; taskqctl --help tells which there are", cmd->argv[0],
+	    cmd->argc > 1 ? " " : "", cmd->argc > 1 ? cmd->argv[1] : "");
 }
 
 int
 main(int argc, char **argv)
 {
-	struct command cmd = { 0 };
-	size_t i;
+	struct ctl cmd = { 0 };
 	int code;
 
 	parse_options(argc, argv, &cmd);
-	for (i = 0; i < ARRAY_LEN(verbs) && strcmp(verbs[i].verb, cmd.verb) != 0; i++)
-		;
-	if (i == ARRAY_LEN(verbs))
-		fail(EX_USAGE, "no such verb: \"%s\"; taskqctl --help tells which there are", cmd.verb);
-	code = verbs[i].run(&cmd);
+	code = run(&cmd);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		fail(EX_IOERR, "could not write: %s", strerror(errno));
+		ctl_fail(EX_IOERR, "could not write: %s", strerror(errno));
 	return code;
 }

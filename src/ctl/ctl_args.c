@@ -58,7 +58,8 @@ static const struct option_row {
 	{ "act", "act", QUERY, TEXT, "only this act" },
 	{ "actor", "by", QUERY, TEXT, "only what this one did" },
 	{ "since", "since", QUERY, TIME, "only from then on" },
-	{ "types", "types", QUERY, FLAG, "also by task type" },
+	{ "of", "queue", QUERY, TEXT, "only this queue" },
+	{ "per", "by", QUERY, TEXT, "type: also by task type" },
 	{ "file", NULL, LOCAL, TEXT, "read this file instead of standard input" },
 };
 

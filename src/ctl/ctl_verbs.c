@@ -81,6 +81,34 @@ show_summary(const struct verb *v UNUSED, const json_t *answer)
 	}
 }
 
+/* As Postfix's qshape: a line for each queue and state, a column for each age. */
+static void
+show_shape(const struct verb *v UNUSED, const json_t *answer)
+{
+	const json_t *minutes = json_object_get(answer, "minutes"), *items = json_object_get(answer, "items"), *item,
+		     *ages;
+	bool by_type = json_string_length(json_object_get(json_array_get(items, 0), "task_type")) > 0;
+	size_t i, j;
+
+	printf("%-24s%s%-11s%8s", "QUEUE", by_type ? "TYPE                    " : "", "STATE", "T");
+	json_array_foreach((json_t *)minutes, j, ages) printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+	printf("%7s+\n", "");
+	json_array_foreach((json_t *)items, i, item)
+	{
+		printf("%-24s", json_string_value(json_object_get(item, "queue")));
+		if (by_type)
+			printf("%-24s", json_string_value(json_object_get(item, "task_type")));
+		printf("%-11s%8" JSON_INTEGER_FORMAT, json_string_value(json_object_get(item, "state")),
+		    json_integer_value(json_object_get(item, "total")));
+		json_array_foreach(json_object_get(item, "ages"), j, ages)
+		    printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+		putchar('\n');
+	}
+	puts(json_is_true(json_object_get(answer, "at_least"))
+		 ? "\nages in minutes; a bound was met: there are at least so many"
+		 : "\nages in minutes");
+}
+
 /* --- streams ------------------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -161,6 +189,8 @@ static const struct verb verbs[] = {
 	    .help = "they may be replayed again" },
 	{ "dead export", .options = "filter", .help = "letters as lines of JSON" },
 	{ "dead import", .options = "file by why", .help = "such lines become letters here" },
+	{ "qshape", "GET", "/v1/queues/shape", .options = "of per", .show = show_shape,
+	    .help = "age against queue, on one screen" },
 	{ "audit", "GET", "/v1/audit", .options = "act actor since page cursor", .show = show_items,
 	    COLUMNS(audit_columns), .help = "who did what, and why" },
 };

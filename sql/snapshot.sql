@@ -440,44 +440,86 @@ COMMENT ON TABLE taskq.serves IS 'task types that a worker has handlers for; liv
 
 CREATE TABLE taskq.sweep (
     id bigint NOT NULL,
+    token text NOT NULL,
+    fp bytea NOT NULL,
     act smallint NOT NULL,
     state smallint DEFAULT 1 NOT NULL,
     filter jsonb NOT NULL,
-    rate double precision DEFAULT 0 NOT NULL,
+    asked text NOT NULL,
+    rate bigint DEFAULT 0 NOT NULL,
+    slow bigint DEFAULT 0 NOT NULL,
     concurrency integer DEFAULT 0 NOT NULL,
     canary integer DEFAULT 0 NOT NULL,
-    stop_share double precision,
+    stop_share smallint,
+    stop_least integer DEFAULT 0 NOT NULL,
     most bigint,
     payload bytea,
     by text NOT NULL,
     why text NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
+    total bigint DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    begun_at timestamp with time zone,
     tat timestamp with time zone,
     seen_cause integer DEFAULT 0 NOT NULL,
-    seen_at timestamp with time zone,
-    seen_id uuid,
+    seen_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    seen_id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    walked boolean DEFAULT false NOT NULL,
+    looked uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    in_flight integer DEFAULT 0 NOT NULL,
     moved bigint DEFAULT 0 NOT NULL,
     blocked bigint DEFAULT 0 NOT NULL,
     succeeded bigint DEFAULT 0 NOT NULL,
     failed bigint DEFAULT 0 NOT NULL,
+    cancelled bigint DEFAULT 0 NOT NULL,
+    held text,
     ended_at timestamp with time zone,
     ended_why text,
     CONSTRAINT sweep_act CHECK ((act = ANY (ARRAY[1, 2, 3]))),
     CONSTRAINT sweep_canary_check CHECK ((canary >= 0)),
     CONSTRAINT sweep_concurrency_check CHECK ((concurrency >= 0)),
+    CONSTRAINT sweep_counts CHECK (((moved >= 0) AND ((act <> 1) OR (moved = (((in_flight + succeeded) + failed) + cancelled))))),
     CONSTRAINT sweep_ended CHECK (((state = ANY (ARRAY[3, 4, 5])) = (ended_at IS NOT NULL))),
-    CONSTRAINT sweep_rate_check CHECK ((rate >= (0)::double precision)),
+    CONSTRAINT sweep_in_flight_check CHECK ((in_flight >= 0)),
+    CONSTRAINT sweep_rate_check CHECK ((rate >= 0)),
+    CONSTRAINT sweep_slow_check CHECK ((slow >= 0)),
     CONSTRAINT sweep_state CHECK ((state = ANY (ARRAY[1, 2, 3, 4, 5])))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
 COMMENT ON TABLE taskq.sweep IS 'a replay, a discard or a fix of many letters, with everything needed to go on after any crash; it takes those that were dead when it was made';
 
+COMMENT ON COLUMN taskq.sweep.token IS 'who made it may ask again, and finds it';
+
+COMMENT ON COLUMN taskq.sweep.fp IS 'of what was asked';
+
 COMMENT ON COLUMN taskq.sweep.act IS '1 replay, 2 discard, 3 fixed by hand';
 
 COMMENT ON COLUMN taskq.sweep.state IS '1 runs, 2 paused, 3 done, 4 cancelled, 5 stopped by itself';
 
-COMMENT ON COLUMN taskq.sweep.tat IS 'theoretical arrival time of its rate, as of gates';
+COMMENT ON COLUMN taskq.sweep.asked IS 'the filter in the words of who asked: JSON';
+
+COMMENT ON COLUMN taskq.sweep.rate IS 'thousandths of a letter per second; 0: none';
+
+COMMENT ON COLUMN taskq.sweep.slow IS 'us until the whole rate';
+
+COMMENT ON COLUMN taskq.sweep.stop_share IS 'per cent of failures among what ended, beyond which it stops, when stop_least have ended';
+
+COMMENT ON COLUMN taskq.sweep.total IS 'letters at its beginning, about';
+
+COMMENT ON COLUMN taskq.sweep.due_at IS 'when somebody should look at it next';
+
+COMMENT ON COLUMN taskq.sweep.begun_at IS 'since then its rate grows';
+
+COMMENT ON COLUMN taskq.sweep.tat IS 'its rate is paid up to here';
+
+COMMENT ON COLUMN taskq.sweep.seen_cause IS 'with seen_at and seen_id: the walk over causes and their letters is behind this one';
+
+COMMENT ON COLUMN taskq.sweep.walked IS 'nothing is left to move';
+
+COMMENT ON COLUMN taskq.sweep.looked IS 'the walk over swept is behind this one';
+
+COMMENT ON COLUMN taskq.sweep.held IS 'what keeps it from going faster just now';
 
 ALTER TABLE taskq.sweep ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME taskq.sweep_id_seq
@@ -491,16 +533,14 @@ ALTER TABLE taskq.sweep ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE TABLE taskq.swept (
     sweep bigint NOT NULL,
     id uuid NOT NULL,
-    lease_id bigint NOT NULL,
     bucket smallint NOT NULL,
-    at timestamp with time zone DEFAULT now() NOT NULL,
-    outcome smallint
+    run smallint NOT NULL
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
 
-COMMENT ON TABLE taskq.swept IS 'letters that a replay made tasks again, and what became of them';
+COMMENT ON TABLE taskq.swept IS 'letters that a replay made tasks again, until it is known what became of them';
 
-COMMENT ON COLUMN taskq.swept.outcome IS 'null: not known yet; 1 succeeded, 2 dead or failed again, 3 cancelled';
+COMMENT ON COLUMN taskq.swept.run IS 'of the letter: a later one is another death';
 
 CREATE TABLE taskq.task (
     id uuid NOT NULL,
@@ -679,8 +719,11 @@ ALTER TABLE ONLY taskq.serves
 ALTER TABLE ONLY taskq.sweep
     ADD CONSTRAINT sweep_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY taskq.sweep
+    ADD CONSTRAINT sweep_token UNIQUE (token);
+
 ALTER TABLE ONLY taskq.swept
-    ADD CONSTRAINT swept_pkey PRIMARY KEY (sweep, id, lease_id, bucket);
+    ADD CONSTRAINT swept_pkey PRIMARY KEY (sweep, id, bucket);
 
 ALTER TABLE ONLY taskq.task
     ADD CONSTRAINT task_pkey PRIMARY KEY (id, bucket);
@@ -715,7 +758,9 @@ CREATE INDEX lease_worker ON taskq.lease USING btree (worker);
 
 CREATE INDEX serves_name ON taskq.serves USING btree (name);
 
-CREATE INDEX swept_open ON taskq.swept USING btree (sweep) WHERE (outcome IS NULL);
+CREATE INDEX sweep_due ON taskq.sweep USING btree (due_at) WHERE ((state = 1) OR (in_flight > 0));
+
+CREATE INDEX sweep_live ON taskq.sweep USING btree (id) WHERE (state = ANY (ARRAY[1, 2]));
 
 CREATE INDEX waiting_counted ON taskq.waiting USING btree (lane, id) WHERE counted;
 

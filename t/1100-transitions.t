@@ -62,7 +62,7 @@ my %events = (
 	CANCEL => [['cancel_waiting', $id, @by], ['cancel_ready', $id, 1, '0::int2', 900, @by], ['lease_cover_lock', $id], ['cancel_leased', $id, @by]],
 	EXPIRE => [['expire_ready', 200, 9500], ['expire_waiting', 200, 9500], ['expire_rest', 200, 1000]],
 	PROMOTE => [['promote', 7000]],
-	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1, @by]],
+	REPLAY => [['retry_dead', $id, 3, 'false', 6000, 1, @by, "'k'", "''"]],
 	HAND_RETRY => [['lease_cover_lock', $id], ['retry_mark', $id, 1], ['retry_failed', $id, 3, 'false', 6000, 1, @by]],
 );
 # A worker writes one outcome for a task of its lease and forgets it: that rule is run/'s, and the finish that is repeated after a

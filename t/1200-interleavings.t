@@ -89,7 +89,7 @@ sub giveback {
 	return [[['lease_lock', ids(0), 'array[100::int8]'], ['giveback', ids(0), 'array[100::int8]', ids($from), 'array[0::int2]', 8000]]];
 }
 sub promote { return [[['promote', 7000]]] }
-sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1, @by]]] }
+sub revive { my ($n, $rid) = @_; return [[['retry_dead', id($n), 3, 'false', $rid || 6000, 1, @by, "'k'", "''"]]] }
 
 # These had to start a second ago.
 sub late { my ($setup, @n) = @_; return join '; ', $setup, map { "insert into taskq.expiry values (@{[id($_)]}, 1, now() - interval '1 s', 1)" } @n }
@@ -180,7 +180,7 @@ seen('finish is fenced by the lease', { finish => ['with x as.*join a on.*?a.hi'
 	"select u.id, 1, u.lease_id, 1, 1, 1, 1, 0, now(), u.result from unnest(\$1, \$2, \$3, \$4) u(id, lo, lease_id, result) " .
 	"where 0 <= cardinality(\$5) + cardinality(\$6) + cardinality(\$7) + cardinality(\$8)"] }, $leased, release(), finish(0, 0, 1));
 seen('claims lock what they take', { claim => ['for update skip locked', ''] }, $all_ready, claim(7, 200, 2), claim(8, 300, 3));
-seen('a letter is revived once', { retry_dead => ['and resolution is null returning', 'returning'] }, $moved, revive(3), revive(3, 6001));
+seen('a letter is revived once', { retry_dead => ['and resolution is null\n', "\n"] }, $moved, revive(3), revive(3, 6001));
 
 # --- submission: one task per key, whatever meets ----------------------------------------------------------------------------
 

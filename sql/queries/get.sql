@@ -42,7 +42,7 @@ left join taskq.amend a on a.id = t.id
 left join lateral (
 	select f.at, f.message, f.code, f.class from taskq.tried f
 	where f.id = t.id and coalesce(d.status, 0) not in (1, 3) and f.why <> 3
-	and f.at > all (select y.resolved_at from taskq.dead y where y.id = t.id and y.resolution is not null)
+	and f.at > all (select y.resolved_at from taskq.dead y where y.id = t.id and y.resolution = 1)
 	order by f.at desc limit 1
 ) e on true
 left join lateral (

@@ -7,10 +7,14 @@
 -- $5 run int4            of the letter
 -- $6 by text             who did it; empty: was not told
 -- $7 why text
+-- $8 kind text
+-- $9 schema_version text
 -- result: lane int4
--- tables: dead, amend, ready, audit
+-- tables: dead, amend, ready, audit, block
 with x as (
-	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and run = $5 and resolution is null returning *
+	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and run = $5 and resolution is null
+	and not exists (select from taskq.block b where b.kind = $8 and b.schema_version in ('', $9))
+	returning *
 ),
 a as (
 	insert into taskq.amend (id, bucket, version, max_attempts)

@@ -89,49 +89,75 @@ alter table taskq.tried add column tail text;
 
 create table taskq.sweep (
 	id bigint generated always as identity primary key,
+	token text not null constraint sweep_token unique,
+	fp bytea not null,
 	act smallint not null,
 	state smallint not null default 1,
 	filter jsonb not null,
-	rate double precision not null default 0 check (rate >= 0),
+	asked text not null,
+	rate bigint not null default 0 check (rate >= 0),
+	slow bigint not null default 0 check (slow >= 0),
 	concurrency integer not null default 0 check (concurrency >= 0),
 	canary integer not null default 0 check (canary >= 0),
-	stop_share double precision,
+	stop_share smallint,
+	stop_least integer not null default 0,
 	most bigint,
 	payload bytea,
 	by text not null,
 	why text not null,
 	at timestamptz not null default now(),
+	total bigint not null default 0,
+	due_at timestamptz not null default now(),
+	begun_at timestamptz,
 	tat timestamptz,
 	seen_cause integer not null default 0,
-	seen_at timestamptz,
-	seen_id uuid,
+	seen_at timestamptz not null default '-infinity',
+	seen_id uuid not null default '00000000-0000-0000-0000-000000000000',
+	walked boolean not null default false,
+	looked uuid not null default '00000000-0000-0000-0000-000000000000',
+	in_flight integer not null default 0 check (in_flight >= 0),
 	moved bigint not null default 0,
 	blocked bigint not null default 0,
 	succeeded bigint not null default 0,
 	failed bigint not null default 0,
+	cancelled bigint not null default 0,
+	held text,
 	ended_at timestamptz,
 	ended_why text,
 	constraint sweep_act check (act in (1, 2, 3)),
 	constraint sweep_state check (state in (1, 2, 3, 4, 5)),
-	constraint sweep_ended check ((state in (3, 4, 5)) = (ended_at is not null))
+	constraint sweep_ended check ((state in (3, 4, 5)) = (ended_at is not null)),
+	constraint sweep_counts check (moved >= 0 and (act <> 1 or moved = in_flight + succeeded + failed + cancelled))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 comment on table taskq.sweep is 'a replay, a discard or a fix of many letters, with everything needed to go on after any crash; it takes those that were dead when it was made';
+comment on column taskq.sweep.token is 'who made it may ask again, and finds it';
+comment on column taskq.sweep.fp is 'of what was asked';
+comment on column taskq.sweep.asked is 'the filter in the words of who asked: JSON';
 comment on column taskq.sweep.act is '1 replay, 2 discard, 3 fixed by hand';
 comment on column taskq.sweep.state is '1 runs, 2 paused, 3 done, 4 cancelled, 5 stopped by itself';
-comment on column taskq.sweep.tat is 'theoretical arrival time of its rate, as of gates';
+comment on column taskq.sweep.rate is 'thousandths of a letter per second; 0: none';
+comment on column taskq.sweep.slow is 'us until the whole rate';
+comment on column taskq.sweep.stop_share is 'per cent of failures among what ended, beyond which it stops, when stop_least have ended';
+comment on column taskq.sweep.total is 'letters at its beginning, about';
+comment on column taskq.sweep.due_at is 'when somebody should look at it next';
+comment on column taskq.sweep.begun_at is 'since then its rate grows';
+comment on column taskq.sweep.tat is 'its rate is paid up to here';
+comment on column taskq.sweep.seen_cause is 'with seen_at and seen_id: the walk over causes and their letters is behind this one';
+comment on column taskq.sweep.walked is 'nothing is left to move';
+comment on column taskq.sweep.looked is 'the walk over swept is behind this one';
+comment on column taskq.sweep.held is 'what keeps it from going faster just now';
+create index sweep_due on taskq.sweep (due_at) where state = 1 or in_flight > 0;
+create index sweep_live on taskq.sweep (id) where state in (1, 2);
 
 create table taskq.swept (
 	sweep bigint not null,
 	id uuid not null,
-	lease_id bigint not null,
 	bucket smallint not null,
-	at timestamptz not null default now(),
-	outcome smallint,
-	primary key (sweep, id, lease_id, bucket)
+	run smallint not null,
+	primary key (sweep, id, bucket)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-comment on table taskq.swept is 'letters that a replay made tasks again, and what became of them';
-comment on column taskq.swept.outcome is 'null: not known yet; 1 succeeded, 2 dead or failed again, 3 cancelled';
-create index swept_open on taskq.swept (sweep) where outcome is null;
+comment on table taskq.swept is 'letters that a replay made tasks again, until it is known what became of them';
+comment on column taskq.swept.run is 'of the letter: a later one is another death';
 
 create table taskq.block (
 	kind text not null,

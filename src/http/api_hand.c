@@ -96,6 +96,24 @@ on_done(void *arg, enum store_status status, const struct task_row *row)
 		api_reply_task(c, row);
 }
 
+/* Every letter may be revived, but for what is blocked. */
+static void
+on_retried(void *arg, enum store_status status, const struct task_row *row)
+{
+	struct api_call *c = api_call_of(arg);
+	struct http_problem p = { .status = 409,
+		.code = "replay_blocked",
+		.detail = "dead letters of this task type or schema version "
+			  "must not be replayed; nothing was changed" };
+
+	if (status != STORE_REFUSED || row == NULL || row->state != TASK_DEAD) {
+		on_done(arg, status, row);
+		return;
+	}
+	p.task_id = api_id(c->r, &c->id);
+	http_reply_problem(c->r, &p);
+}
+
 void
 api_task_retry(void *app, struct http_request *r)
 {
@@ -105,7 +123,7 @@ api_task_retry(void *app, struct http_request *r)
 	*h = (struct hand){ .how.reset_attempts = true };
 	c->verb = "retry";
 	if (api_call_id(c) && read_body(c, h))
-		store_retry(c->api->store, &c->id, &h->how, &h->who, on_done, c);
+		store_retry(c->api->store, &c->id, &h->how, &h->who, on_retried, c);
 }
 
 /* The earlier service took no body, kept the count and allowed three more. */

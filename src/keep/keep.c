@@ -50,6 +50,7 @@ struct keep {
 	int doing; /* enum duty_kind under way; -1: none */
 	bool rung; /* while promote was under way */
 	int64_t promoted_at;
+	uint32_t sweeps; /* as counted when the last bell rang */
 	bool draining, drained;
 	uint64_t dice;
 };
@@ -406,6 +407,10 @@ bell_rang(void *arg, int events UNUSED)
 
 	MAGIC_CHECK(k, KEEP_MAGIC);
 	wake_hush(wake_keeper_fd(k->o.wake));
+	if (k->sweeps != wake_sweeps_count(k->o.wake)) {
+		k->sweeps = wake_sweeps_count(k->o.wake);
+		k->duties[DUTY_SWEEP].due = k->duties[DUTY_SWEEP].failing ? k->duties[DUTY_SWEEP].due : 0;
+	}
 	k->rung = true;
 	if (!d->failing && d->due > k->promoted_at + PROMOTE_REST)
 		d->due = k->promoted_at + PROMOTE_REST;

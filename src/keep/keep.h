@@ -2,7 +2,7 @@
  *
  *	release     a worker of this node died and its handlers are gone: its leases return at once
  *	boot        once, at the start: workers of this node from before it; again while another daemon has its name
- *	watch       one look at when promote, reap, lapse, expire and pauses are due, so that they need not look
+ *	watch       one look at when promote, reap, lapse, expire, sweep and pauses are due, so that they need not look
  *	promote     waiting tasks that are due become ready
  *	reap        leases of silent workers, of absent ones, and expired ones become ready
  *	partitions  the coming ones are made
@@ -10,6 +10,7 @@
  *	purge       expired keys of finished tasks are deleted, in small batches
  *	spool       outcomes that dead workers left on the disk are delivered; also before each release, and before boot
  *	escalate    dead letters that are overdue are told: keep_escalate.h
+ *	sweep       one step of a replay, a discard or a fix of many dead letters
  *	names       unique names that nobody holds any more are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "stats/stats.h"
+#include "store/store_sweep.h"
 
 #include "keep/keep_duty.h"
 
@@ -23,6 +24,7 @@ const struct duty_row duty_rows[DUTIES] = {
 	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
+	[DUTY_SWEEP] = { "sweep", store_sweep, 100 * CLOCK_MS, 5 * CLOCK_SECOND, -1 },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 
@@ -32,4 +34,5 @@ const enum store_due duty_told_of[DUTIES] = {
 	[DUTY_LAPSE] = STORE_DUE_LAPSE,
 	[DUTY_PAUSES] = STORE_DUE_PAUSES,
 	[DUTY_EXPIRE] = STORE_DUE_EXPIRE,
+	[DUTY_SWEEP] = STORE_DUE_SWEEP,
 };

@@ -4,7 +4,9 @@
 #include "keep/keep.h"
 #include "keep/keep_escalate.h"
 #include "run/run_lapse.h"
+#include "run/run_replay.h"
 #include "store/store.h"
+#include "store/store_sweep.h"
 
 #include "role/role.h"
 
@@ -55,6 +57,8 @@ role_keeper(const struct super_child *me)
 	static const struct role_ops ops = { .name = "keeper", .drain = keeper_drain, .now = keeper_now };
 	struct keeper k = { .role = NULL };
 	struct run_lapse lapse = { me->guard, me->wake };
+	struct run_replay replay = { me->conf, me->guard };
+	struct store_sweep_guard bears = { run_replay_room, run_replay_moved, &replay };
 	struct store_options so = {
 		.conf = me->conf,
 		.wake = me->wake,
@@ -81,6 +85,7 @@ role_keeper(const struct super_child *me)
 	k.spool = ko.spool = keeper_spool(&k, me->conf);
 	ko.escalator = k.escalate = escalate_new(ko.loop, k.store, me->conf, so.node);
 	ko.escalate = escalate_look;
+	store_sweep_guard(k.store, &bears);
 	k.keep = keep_new(&ko);
 	code = role_run(k.role);
 	store_close(&k.store);

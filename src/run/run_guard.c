@@ -131,7 +131,7 @@ guard_told(struct run_task *t, enum guard_result result, int64_t wish)
 	const struct run_handler *h = &t->run->handlers[t->handler];
 	struct guard_end end = {
 		.result = result,
-		.first = t->history.attempts == 0 && t->history.crashes == 0,
+		.first = t->history.run == 0,
 		.wish = wish,
 	};
 	struct run_guarded g = { &t->run->conf->handlers[t->handler], h->guard, &h->rule, t->run->o.wake };

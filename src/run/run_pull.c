@@ -396,7 +396,7 @@ run_pull_ended(const struct conf *c, struct guard *g, struct wake *w, const stru
     enum guard_result result, int64_t wish)
 {
 	const struct conf_handler *h = conf_handler_find(c, held->task_type);
-	struct guard_end end = { .result = result, .first = held->attempts == 0 && held->crashes == 0, .wish = wish };
+	struct guard_end end = { .result = result, .first = held->run == 0, .wish = wish };
 	int64_t now = clock_now();
 	struct guard_rule rule;
 	struct run_guarded told = { .handler = h, .rule = &rule, .wake = w };

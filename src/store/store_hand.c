@@ -25,6 +25,7 @@ struct hand {
 	int run;      /* of the task before the first try */
 	bool acted;   /* it is done, or may be */
 	bool certain; /* it is */
+	bool blocked; /* its letter must not be replayed */
 };
 
 static void on_look(void *arg, enum store_status status, const struct task_row *row);
@@ -63,6 +64,13 @@ bind_cancel(struct hand *h, struct stmt *t)
 }
 
 static void
+bind_block(struct stmt *t, const struct task_row *row)
+{
+	stmt_text(t, row->task_type);
+	stmt_text(t, row->schema_version);
+}
+
+static void
 add_cancels(struct hand *h, struct request *r, const struct task_row *row)
 {
 	struct stmt *t;
@@ -91,7 +99,10 @@ act(struct hand *h, const struct task_row *row)
 	if (h->cancel) {
 		add_cancels(h, r, row);
 	} else if (row->state == TASK_DEAD) {
-		bind_retry(h, request_stmt(r, SQL_RETRY_DEAD), row->run);
+		bind_block(request_stmt(r, SQL_BLOCK_FIND), row);
+		t = request_stmt(r, SQL_RETRY_DEAD);
+		bind_retry(h, t, row->run);
+		bind_block(t, row);
 	} else {
 		stmt_uuid(request_stmt(r, SQL_LEASE_COVER_LOCK), &h->id);
 		t = request_stmt(r, SQL_RETRY_MARK);
@@ -128,6 +139,8 @@ on_look(void *arg, enum store_status status, const struct task_row *row)
 	MAGIC_CHECK(h, HAND_MAGIC);
 	if (status != STORE_OK)
 		hand_answer(h, h->acted ? STORE_UNSURE : STORE_FAILED, NULL); /* OK without a row: no such task */
+	else if (h->blocked && row != NULL && row->state == TASK_DEAD)
+		hand_answer(h, STORE_REFUSED, row);
 	else if (row == NULL || h->certain || (h->acted && !h->cancel && row->run > h->run))
 		hand_answer(h, STORE_OK, row); /* the last: it ran, and ended again, since a try that was cut */
 	else if (may(h, row->state) && clock_now() < h->deadline)
@@ -145,7 +158,8 @@ found(const struct hand *h, const struct request *r)
 	int i, n = 0;
 
 	for (i = 0; i < r->nstmts; i++)
-		if (r->stmts[i].sql != SQL_LEASE_COVER_LOCK && PQresultStatus(r->results[i]) == PGRES_TUPLES_OK)
+		if (r->stmts[i].sql != SQL_LEASE_COVER_LOCK && r->stmts[i].sql != SQL_BLOCK_FIND &&
+		    PQresultStatus(r->results[i]) == PGRES_TUPLES_OK)
 			n += PQntuples(r->results[i]);
 	if (n > 0 && !h->cancel) {
 		store_wake_lower(h->store, (int32_t)col_int(r->results[r->nstmts - 1], 0, SQL_RETRY_DEAD_LANE));
@@ -162,6 +176,7 @@ on_act(struct request *r)
 		      r->action == ACTION_SPLIT;
 
 	MAGIC_CHECK(h, HAND_MAGIC);
+	h->blocked = r->status == STORE_OK && r->stmts[0].sql == SQL_BLOCK_FIND && PQntuples(r->results[0]) > 0;
 	if (r->status == STORE_OK && found(h, r) > 0)
 		h->acted = h->certain = true;
 	else if (r->status == STORE_UNSURE)

@@ -4,7 +4,7 @@
 
 #include "store/store_audit.h"
 
-/* REFUSED: the state forbids it (row tells the state); OK with a null row: no such task.  `who` must live until then. */
+/* REFUSED: the state forbids it (row tells it; TASK_DEAD: a block does); OK with a null row: no such task.  `who` must live until then. */
 void store_cancel(struct store *s, const struct id *id, const struct store_who *who, store_row_fn *fn, void *arg);
 struct store_retry {
 	int extra_attempts; /* added to max_attempts */

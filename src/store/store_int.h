@@ -291,6 +291,10 @@ struct store {
 	bool paused_known;
 	struct id names_seen;    /* how far the walk over unique names is */
 	struct id progress_seen; /* and that over progress */
+	/* store_sweep_guard() */
+	int (*sweep_room)(void *arg, struct span task_type);
+	void (*sweep_moved)(void *arg, struct span task_type, int n);
+	void *sweep_arg;
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

@@ -22,6 +22,7 @@ struct shared {
 	_Atomic uint32_t pauses;
 	_Atomic bool namesake;
 	_Atomic int64_t looked_at;
+	_Atomic uint32_t sweeps;
 	_Atomic uint32_t paused_turn; /* odd while it is being written */
 	struct wake_paused paused[WAKE_PAUSED];
 	int npaused;
@@ -168,6 +169,19 @@ wake_pauses_changed(struct wake *w)
 	atomic_fetch_add(&w->shared->pauses, 1);
 	for (i = 0; i < BELLS; i++)
 		bell_ring(w->bells[i]);
+}
+
+void
+wake_sweeps_changed(struct wake *w)
+{
+	atomic_fetch_add(&w->shared->sweeps, 1);
+	wake_keeper_ring(w);
+}
+
+uint32_t
+wake_sweeps_count(const struct wake *w)
+{
+	return atomic_load(&w->shared->sweeps);
 }
 
 uint32_t

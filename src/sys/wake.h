@@ -9,10 +9,11 @@
 
 #include "base/base.h"
 
-#define WAKE_LANES 1024   /* lane ids are folded into this many counters; a collision costs one empty claim */
-#define WAKE_WORKERS 128  /* worker indices that can have a bell */
+#define WAKE_LANES 1024  /* lane ids are folded into this many counters; a collision costs one empty claim */
+#define WAKE_WORKERS 128 /* worker indices that can have a bell */
 
-#define WAKE_ACCEPTORS 128 /* acceptor indices that have one: they are rung like workers, for clients that wait for tasks */
+#define WAKE_ACCEPTORS \
+	128 /* acceptor indices that have one: they are rung like workers, for clients that wait for tasks */
 
 struct wake;
 
@@ -20,7 +21,8 @@ struct wake;
 struct wake *wake_new(void) MUSTCHECK;
 
 int wake_worker_fd(const struct wake *w, int worker); /* readable after a ring */
-void wake_worker_hungry(struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */
+void wake_worker_hungry(
+    struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */
 void wake_workers_ring(struct wake *w);
 int wake_acceptor_fd(const struct wake *w, int acceptor);
 void wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry);
@@ -35,6 +37,9 @@ void wake_lane_lower(struct wake *w, int32_t lane);
 /* What may be started changed: every worker is rung, hungry or not, and looks again before it starts more. */
 void wake_pauses_changed(struct wake *w);
 uint32_t wake_pauses_count(const struct wake *w);
+/* An act for many dead letters began or was told otherwise: the keeper is rung, and looks. */
+void wake_sweeps_changed(struct wake *w);
+uint32_t wake_sweeps_count(const struct wake *w);
 /* What is paused, as the keeper of this node saw it last: for those who must not ask the database.  One writer. */
 #define WAKE_PAUSED 64
 struct wake_paused {

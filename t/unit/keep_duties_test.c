@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "spool/spool.h"
 #include "store/store_deliver.h"
+#include "store/store_sweep.h"
 #include "store/store_watch.h"
 
 #include "tap.h"
@@ -92,6 +93,7 @@ VERB(store_watch_pauses, "pauses")
 VERB(store_lapse, "lapse")
 VERB(store_watch, "watch")
 VERB(store_purge_progress, "progress")
+VERB(store_sweep, "sweep")
 
 int64_t
 store_due(const struct store *s UNUSED, enum store_due what)

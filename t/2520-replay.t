@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+# Many dead letters at once: replayed by a filter, with a preview and at a rate; paused, resumed, cancelled; discarded; blocked.  Each is
+# taken once, although the keeper is killed before a step, while it is under way and when nobody has read its answer.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Taskq;
+use Taskq::Machine qw(slurp_command temp_dir wait_for write_file);
+use Test::More;
+
+my (undef, $version) = slurp_command(command => [Taskq->program, '-V']);
+my $kills = $version =~ /failpoints on/;
+my @points = ('sql.sweep_take.before', 'sql.sweep_take.sent', 'sql.sweep_take.answered');
+my $fuses = temp_dir('f');
+chmod 0777, $fuses;
+
+# A handler that fails, and the same when it was repaired.
+sub config {
+	my ($builtin, $more) = @_;
+	return "work { poll = 200ms }\ndead { replay_slow_start = 0 replay_rate = 10000 replay_concurrency = 100000 }\n" .
+	    join "\n", map { "handler $_ { kind = builtin builtin = $builtin breaker = off retry_window = 0 }" } qw(a b);
+}
+my $pg = Taskq->pg(fsync => 0);
+my $t = Taskq->start(config => config('fail'), env => { TASKQ_FP => join(';', map { "$_=kill9" } @points), TASKQ_FP_FUSES => $fuses });
+sub value { my $answer = $pg->psql($_[0]); chomp $answer; return $answer }
+
+# So many letters of a type, filed.
+sub letters {
+	my ($type, $n, %o) = @_;
+	my @items = map { { task_type => $type, max_attempts => 1, idempotency_key => "$type-$$-$_-" . rand, %o } } 1 .. $n;
+	my $r = $t->post('/v1/tasks/batch', \@items);
+	die $r->body if $r->status != 200;
+	wait_for(sub { value("select count(*) from taskq.dead d join taskq.lane l on l.id = d.lane join taskq.kind k on k.id = l.kind_id where d.resolution is null and k.name = '$type'") >= $n }, 60, 'the letters');
+	value("insert into taskq.cause (queue_id, kind_id, reason, class, code, fingerprint, schema_version, sample, first_at, last_at) select l.queue_id, l.kind_id, 'X', 1, 'X', gen_random_uuid(), '', '', now(), now() from taskq.lane l join taskq.kind k on k.id = l.kind_id where k.name = '$type'");
+	value("update taskq.dead d set history = '[]', cause = (select max(c.id) from taskq.cause c join taskq.kind k on k.id = c.kind_id where k.name = '$type') where cause is null");
+	wait_for(sub { value("select count(*) from taskq.dead d where d.resolution is null and d.cause is not null
+		and d.lane in (select l.id from taskq.lane l join taskq.kind k on k.id = l.kind_id where k.name = '$type')") >= $n }, 60, 'the letters to be filed');
+	return map { $_->{id} || $_->{task}{id} } @{ $r->json->{items} || [] };
+}
+my @who = (by => 'me', why => 'repaired');
+sub act { my ($what, $filter, %o) = @_; return $t->post("/v1/dead/$what", { filter => $filter, @who, %o }) }
+sub look { my ($id) = @_; return $t->get("/v1/dead/replays/$id")->json }
+sub wait_state { my ($id, $state) = @_; return wait_for(sub { my $s = look($id); $s->{state} eq $state && $s }, 60, "act $id to be $state") }
+# Whoever ran tasks before is gone afterwards.
+sub repair {
+	my ($builtin) = @_;
+	my $old = $t->role_pid('worker');
+	$t->hup(config($builtin));
+	wait_for(sub { !kill 0, $old }, 60, 'the worker of before to be gone');
+	return;
+}
+sub refused {
+	my ($name, $r, $status, $code) = @_;
+	is($r->status . ' ' . ($r->json->{code} // ''), "$status $code", $name) or diag($r->body);
+	return;
+}
+
+# --- asked badly ----------------------------------------------------------------------------------------------------------------
+
+refused('an empty filter', act('replays', {}), 422, 'empty_filter');
+refused('no filter', $t->post('/v1/dead/replays', { @who }), 422, 'invalid_filter');
+refused('a rate of 0', act('replays', { task_type => 'a' }, rate => 0), 400, 'invalid_field');
+refused('a rate that is no number', act('replays', { task_type => 'a' }, rate => '5'), 400, 'invalid_field');
+refused('too much of a share', act('replays', { task_type => 'a' }, stop_share => 101), 400, 'invalid_field');
+refused('a discard with canaries', act('discards', { task_type => 'a' }, canary => 1), 400, 'unknown_field');
+refused('nobody', $t->post('/v1/dead/discards', { filter => { task_type => 'a' }, why => 'x' }), 400, 'missing_field');
+refused('no reason', $t->post('/v1/dead/discards', { filter => { task_type => 'a' }, by => 'x' }), 400, 'missing_field');
+refused('a payload for any type', act('replays', { queue => 'default' }, payload => {}), 422, 'invalid_filter');
+refused('no such replay', $t->get('/v1/dead/replays/999'), 404, 'not_found');
+refused('nor can it be paused', $t->post('/v1/dead/replays/999/pause', { @who }), 404, 'not_found');
+is(value('select count(*) from taskq.sweep'), 0, 'nothing was stored');
+
+# --- a preview, and the whole -----------------------------------------------------------------------------------------------------
+
+letters('a', 200);
+letters('b', 30);
+my $dry = $t->post('/v1/dead/replays', { filter => { task_type => 'a' }, dry_run => \1 })->json;
+is("$dry->{count} $dry->{exact}", '200 1', 'a dry run counts');
+is(scalar @{ $dry->{sample} }, 10, 'and shows a few');
+is(value('select count(*) from taskq.sweep') + value('select count(*) from taskq.ready'), 0, 'and does nothing');
+
+repair('noop');
+my %key = (headers => { 'Idempotency-Key' => "replay-$$" });
+my $body = { filter => { task_type => 'a' }, rate => 50, @who };
+my $r = $t->post('/v1/dead/replays', $body, %key);
+is($r->status, 201, 'a replay is made');
+my $id = $r->json->{id};
+is($r->header('Location'), "/v1/dead/replays/$id", 'and has a place');
+is($r->json->{total}, 200, 'with its total');
+$r = $t->post('/v1/dead/replays', $body, %key);
+is($r->status . ' ' . $r->json->{id} . ' ' . $r->header('Idempotent-Replayed'), "200 $id true", 'the same request finds it');
+$r = $t->post('/v1/dead/replays', { %$body, rate => 1 }, %key);
+refused('the same key with another body', $r, 422, 'key_mismatch');
+SKIP: {
+	skip 'taskqd was configured without --enable-failpoints', scalar @points if !$kills;
+	my $moved = 0;
+	for my $point (@points) {
+		my $keeper = $t->role_pid('keeper');
+		$moved = wait_for(sub { my $s = look($id); $s->{moved} > $moved && $s->{moved} }, 60, 'the replay to go on');
+		write_file("$fuses/$point", '');
+		wait_for(sub { !-e "$fuses/$point" }, 60, "the keeper to be killed at $point");
+		ok(wait_for(sub { $t->role_pid('keeper') != $keeper }, 60, 'the next keeper'), "the keeper was killed at $point");
+	}
+}
+my $end = wait_state($id, 'done');
+is(join(' ', @$end{qw(moved succeeded failed in_flight)}), '200 200 0 0', 'all were replayed and succeeded');
+is(value("select count(*) || ' ' || min(run) || ' ' || max(run) from taskq.done where status = 1"), '200 2 2', 'each once');
+is(value("select count(*) || ' ' || count(distinct id) from taskq.dead where resolution = 1 and sweep = $id"), '200 200', 'each letter says by what');
+is(value('select count(*) from taskq.swept'), 0, 'nothing is left to look after');
+is(value("select string_agg(act || ' ' || n, ', ' order by id) from taskq.audit where (target->>'sweep')::int = $id"), 'replay 200, replay.end 200', 'it is in the audit');
+refused('what is over cannot be paused', $t->post("/v1/dead/replays/$id/pause", { @who }), 409, 'replay_over');
+
+# --- by hand --------------------------------------------------------------------------------------------------------------------
+
+$id = act('replays', { task_type => 'b' }, rate => 0.1)->json->{id};
+refused('another one of the same letters', act('discards', { all => \1 }), 409, 'overlaps');
+is(act('discards', { all => \1 })->json->{replay}, $id, 'is told which is in its way');
+is(act('discards', { task_type => 'c' })->status, 201, 'one of others is not in its way');
+is($t->post("/v1/dead/replays/$id/pause", { @who })->json->{state}, 'paused', 'it is paused');
+is($t->post("/v1/dead/replays/$id/pause", { @who })->json->{state}, 'paused', 'twice is the same');
+is($t->post("/v1/dead/replays/$id/resume", { @who })->json->{state}, 'running', 'it goes on');
+is($t->post("/v1/dead/replays/$id/cancel", { @who })->json->{state}, 'cancelled', 'it is cancelled');
+refused('and stays so', $t->post("/v1/dead/replays/$id/resume", { @who }), 409, 'replay_over');
+is($t->get('/v1/dead/replays?limit=2')->json->{items}[1]{id}, $id, 'the list has the newest first');
+
+# --- blocked ----------------------------------------------------------------------------------------------------------------------
+
+my $letter = value("select d.id from taskq.dead d join taskq.cause c on c.id = d.cause join taskq.kind k on k.id = c.kind_id
+	where k.name = 'b' and d.resolution is null limit 1");
+is($t->request('PUT', '/v1/dead/blocks', json => { task_type => 'b', @who })->json->{changed}, 1, 'a task type is blocked');
+is($t->get('/v1/dead/blocks')->json->{items}[0]{task_type}, 'b', 'the list says so');
+refused('a retry by hand is refused', $t->post("/v1/tasks/$letter/retry", {}), 409, 'replay_blocked');
+$id = act('replays', { task_type => 'b' })->json->{id};
+$end = wait_state($id, 'done');
+is("$end->{moved} $end->{blocked}", '0 ' . $end->{total}, 'a replay leaves what is blocked, and counts it');
+is($t->request('DELETE', '/v1/dead/blocks', json => { task_type => 'b', @who })->json->{changed}, 1, 'it is not blocked any more');
+is($t->post("/v1/tasks/$letter/retry", {})->status, 200, 'a retry by hand works');
+
+# --- discarded, fixed, with a new payload -------------------------------------------------------------------------------------------
+
+$end = wait_state(act('discards', { task_type => 'b' }, limit => 20)->json->{id}, 'done');
+is($end->{moved}, 20, 'as many are discarded as were asked for');
+$letter = value('select id from taskq.dead where resolution = 2 limit 1');
+my $task = $t->task($letter);
+is($task->{status}, 'failed', 'they have failed');
+is($task->{error_code}, 'HANDLER_FAILED', 'as they had died');
+$id = act('fixes', { task_type => 'b' })->json->{id};
+$end = wait_state($id, 'done');
+is($end->{moved}, value("select count(*) from taskq.dead where resolution = 3"), 'the others are fixed');
+repair('fail');
+letters('b', 5, payload => { old => 1 });
+repair('echo');
+wait_state(act('replays', { task_type => 'b' }, payload => { new => [1, 2.5, 'x'] })->json->{id}, 'done');
+is(value(q(select count(*) from taskq.done where convert_from(result, 'UTF8') = '{"new":[1,2.5,"x"]}')), 5, 'a new payload is what runs');
+is($t->stop, 0, 'taskqd drained');
+done_testing;

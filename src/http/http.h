@@ -81,6 +81,19 @@ void http_reply_header(struct http_request *r, const char *name, struct span val
 void http_reply(struct http_request *r, int status, const char *content_type, struct span body);
 const char *http_status_text(int status);
 
+/* An answer in pieces, its length not known: http_flow.c.  After http_reply_begin() the handler is asked for more, now or on a later turn;
+ * it then gives one piece, which may be empty, or the end.  It is asked again when the client has taken that, so memory holds one piece.
+ * False of begin: nothing more is wanted (HEAD, a client that is gone), the request is answered.  False of piece, and `gone`: the client
+ * is gone, and the handler ends it. */
+struct http_flow {
+	void (*more)(void *arg, bool gone);
+};
+bool http_reply_begin(
+    struct http_request *r, int status, const char *content_type, const struct http_flow *f, void *arg) MUSTCHECK;
+bool http_reply_piece(struct http_request *r, struct span piece) MUSTCHECK;
+/* Not whole: the connection is broken off, so that the client knows. */
+void http_reply_end(struct http_request *r, bool whole);
+
 /* Routing happens when the head is read, so that 404, 405, 411, 413, 415 and 417 are answered before the body.  The first row whose path
  * and method fit wins: "/v1/tasks/batch" stands before "/v1/tasks/{id}".  HEAD is answered by GET rows, without the body. */
 enum {
@@ -133,8 +146,9 @@ struct http_problem {
 	const char *task_id; /* or null */
 	int retry_after;     /* seconds; 0: nothing to say; the member retryable follows from it and the status */
 	bool retryable;      /* the same request may succeed later, nobody knows when */
-	const char *outcome; /* Taskq-Outcome: "none", "unknown" or null; a 5xx that is not to a POST says "none" by itself */
-	struct span more;    /* further members, each with a comma before it */
+	const char
+	    *outcome; /* Taskq-Outcome: "none", "unknown" or null; a 5xx that is not to a POST says "none" by itself */
+	struct span more; /* further members, each with a comma before it */
 };
 /* A JSON Pointer as the `pointer` of a problem, a URI fragment in quotes. */
 void http_put_pointer(struct buf *b, const char *pointer);

@@ -1,4 +1,5 @@
 /* http_answer.c - the answer as bytes: straight into the connection when it is this request's turn, else kept with it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -72,8 +73,8 @@ http_reply_header(struct http_request *r, const char *name, struct span value)
 }
 
 /* True when the connection ends with this answer: the client or a refusal said so, or we are leaving and nothing is behind it. */
-static bool
-is_last(const struct http_request *r)
+bool
+http_answer_is_last(const struct http_request *r)
 {
 	const struct http_conn *c = r->c;
 
@@ -82,12 +83,11 @@ is_last(const struct http_request *r)
 	return (r->s->draining || c->eof) && c->queue.prev == &r->node && (c->current == NULL || c->current == r);
 }
 
-static void
-put_answer(struct http_request *r, struct buf *out, int status, const char *content_type, struct span body)
+void
+http_answer_head(struct http_request *r, struct buf *out, int status, const char *content_type, const char *length)
 {
 	const char *text = http_status_text(status);
 
-	buf_reserve(out, 256 + r->lines.len + r->id.len + body.len);
 	buf_put(out, "HTTP/1.1 ", 9);
 	buf_putu64(out, (uint64_t)status);
 	buf_putc(out, ' ');
@@ -96,9 +96,9 @@ put_answer(struct http_request *r, struct buf *out, int status, const char *cont
 		buf_puts(out, "\r\nContent-Type: ");
 		buf_puts(out, content_type);
 	}
-	if (status != 204 && status != 304) {
-		buf_puts(out, "\r\nContent-Length: ");
-		buf_putu64(out, body.len);
+	if (length != NULL) {
+		buf_put(out, "\r\n", 2);
+		buf_puts(out, length);
 	}
 	buf_puts(out, "\r\nX-Request-ID: ");
 	buf_putspan(out, r->id);
@@ -107,12 +107,22 @@ put_answer(struct http_request *r, struct buf *out, int status, const char *cont
 	if (r->last)
 		buf_puts(out, "Connection: close\r\n");
 	buf_put(out, "\r\n", 2);
+}
+
+static void
+put_answer(struct http_request *r, struct buf *out, int status, const char *content_type, struct span body)
+{
+	char length[48];
+
+	buf_reserve(out, 256 + r->lines.len + r->id.len + body.len);
+	(void)snprintf(length, sizeof(length), "Content-Length: %zu", body.len);
+	http_answer_head(r, out, status, content_type, status != 204 && status != 304 ? length : NULL);
 	if (r->method != HTTP_HEAD)
 		buf_putspan(out, body);
 }
 
-static void
-count_answer(const struct http_request *r, int status)
+void
+http_answer_count(const struct http_request *r, int status)
 {
 	int64_t took = clock_now() - r->received_at;
 
@@ -138,9 +148,9 @@ http_reply(struct http_request *r, int status, const char *content_type, struct 
 		return;
 	}
 	r->state = HTTP_REQUEST_DONE;
-	r->last = is_last(r);
+	r->last = http_answer_is_last(r);
 	c->ended |= r->last;
 	put_answer(r, list_first(&c->queue) == &r->node ? &c->out : &r->out, status, content_type, body);
-	count_answer(r, status);
+	http_answer_count(r, status);
 	http_conn_touch(c);
 }

@@ -50,11 +50,13 @@ static void
 let_go(struct http_request *r)
 {
 	list_remove(&r->node);
-	if (r->state == HTTP_REQUEST_WORK || r->state == HTTP_REQUEST_STREAM) {
+	if (r->state == HTTP_REQUEST_WORK || r->state == HTTP_REQUEST_STREAM || r->state == HTTP_REQUEST_FLOW) {
 		r->c = NULL;
 		list_push(&r->s->orphans, &r->node);
 		if (r->state == HTTP_REQUEST_STREAM)
 			http_stream_cut(r, NULL);
+		else if (r->state == HTTP_REQUEST_FLOW)
+			http_flow_cut(r);
 		return;
 	}
 	if (r->state == HTTP_REQUEST_BODY)
@@ -170,9 +172,12 @@ conn_collect(struct http_conn *c)
 			buf_puts(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 			r->continue_due = false;
 		}
-		if (r->state != HTTP_REQUEST_DONE)
+		if ((r->state != HTTP_REQUEST_DONE && r->state != HTTP_REQUEST_FLOW) || c->broken)
 			break;
 		buf_putspan(&c->out, buf_span(&r->out));
+		buf_reset(&r->out);
+		if (r->state == HTTP_REQUEST_FLOW)
+			break;
 		c->queued--;
 		http_request_release(r);
 	}
@@ -314,7 +319,7 @@ http_conn_settle(struct http_conn *c)
 			open = http_receive_open(c);
 		} while (open && conn_feed(c));
 		conn_write(c);
-	} while (!open && http_receive_open(c)); /* the write made room */
+	} while (http_flow_next(c) || (!open && http_receive_open(c))); /* the write made room */
 	c->settling = false;
 	conn_rest(c);
 }

@@ -107,6 +107,7 @@ enum http_request_state {
 	HTTP_REQUEST_BODY,   /* in the queue, its body is being read */
 	HTTP_REQUEST_STREAM, /* a handler has it while its body is being read */
 	HTTP_REQUEST_WORK,   /* a handler has it */
+	HTTP_REQUEST_FLOW,   /* a handler answers it in pieces */
 	HTTP_REQUEST_DONE    /* answered; waits for the answers before it */
 };
 
@@ -139,6 +140,10 @@ struct http_request {
 	void *stream_arg;
 	uint64_t streamed; /* bytes of it given */
 	bool paused;
+	const struct http_flow *flow; /* its answer comes from there in pieces */
+	void *flow_arg;
+	int flow_status;
+	bool flow_waits; /* the handler has said what it had, and is to be asked for more */
 	char id_text[ID_TEXT];
 	struct span id;
 	struct arena *arena;
@@ -167,6 +172,16 @@ size_t http_stream_take(struct http_conn *c, const char *bytes, size_t len) MUST
 /* Its body ends here, and this is why (null: the connection is gone).  The handler still answers. */
 void http_stream_cut(struct http_request *r, const struct http_bad *why);
 void http_stream_leave(struct http_request *r); /* it is being answered, perhaps too early */
+
+/* --- http_flow.c, http_answer.c: answers ------------------------------------------------------------------------------------------ */
+
+bool http_flow_next(struct http_conn *c);   /* asks for the next piece if it may be sent; true: asked */
+void http_flow_cut(struct http_request *r); /* the connection is gone */
+/* `length` is a header line, or null. */
+void http_answer_head(
+    struct http_request *r, struct buf *out, int status, const char *content_type, const char *length);
+bool http_answer_is_last(const struct http_request *r) MUSTCHECK;
+void http_answer_count(const struct http_request *r, int status);
 
 /* --- http_budget.c: what may be held at once -------------------------------------------------------------------------------- */
 
@@ -250,10 +265,10 @@ struct http_conn {
 
 void http_conn_open(struct http_server *s, int fd);
 void http_conn_close(struct http_conn *c);
-void http_conn_event(void *conn, int events); /* from the loop */
+void http_conn_event(void *conn, int events);   /* from the loop */
 bool http_conn_left(const struct http_conn *c); /* the client is gone, or has sent its last byte */
-void http_conn_touch(struct http_conn *c);    /* an answer is there: settles at the end of the turn */
-void http_conn_settle(struct http_conn *c);   /* moves answers out and requests in; may close the connection */
+void http_conn_touch(struct http_conn *c);      /* an answer is there: settles at the end of the turn */
+void http_conn_settle(struct http_conn *c);     /* moves answers out and requests in; may close the connection */
 void http_conn_expired(struct http_conn *c, enum http_wait_kind kind);
 void http_conn_drain(struct http_conn *c); /* closes it when nothing is in flight */
 

@@ -13,6 +13,8 @@
  *	GET|POST /hold          held until POST /release, which answers the youngest first
  *	GET /things/{id}/x/{n}  its parameters, and those of the query, as lines
  *	GET /big?n=BYTES        a long answer
+ *	GET /flow?n=PIECES      an answer in pieces of 64 kB; ?cut breaks off in the middle, ?hold waits for POST /flow before each piece
+ *	POST /flow              lets a flow go on, which a later turn answers
  *	GET /problem            all that a problem can say
  *	GET /old, POST /old/{id}/retry    the compatible surface
  */
@@ -38,7 +40,9 @@ static struct toy {
 	struct http_request *held[HELD_MAX];
 	int nheld, marks, calls;
 	struct http_request *paused;
-	int cut; /* streams that never were whole */
+	int cut;           /* streams that never were whole */
+	int flows, pieces; /* open answers; pieces that were made */
+	struct toy_flow *held_flow;
 } toy;
 
 static void
@@ -67,8 +71,11 @@ toy_count(void *app UNUSED, struct http_request *r)
 {
 	struct buf b = { 0 };
 
-	buf_printf(&b, "{\"mark\":%d,\"calls\":%d,\"open\":%d,\"held\":%d,\"cut\":%d,\"paused\":%d}", toy.marks,
-	    toy.calls, http_server_open(toy.server), toy.nheld, toy.cut, toy.paused != NULL);
+	buf_printf(&b,
+	    "{\"mark\":%d,\"calls\":%d,\"open\":%d,\"held\":%d,\"cut\":%d,\"paused\":%d,\"flows\":%d,\"pieces\":%d,"
+	    "\"held_flow\":%d}",
+	    toy.marks, toy.calls, http_server_open(toy.server), toy.nheld, toy.cut, toy.paused != NULL, toy.flows,
+	    toy.pieces, toy.held_flow != NULL);
 	http_reply(r, 200, "application/json", buf_span(&b));
 	buf_free(&b);
 }
@@ -211,6 +218,84 @@ toy_big(void *app UNUSED, struct http_request *r)
 	reply_text(r, &b);
 }
 
+/* --- an answer in pieces --- */
+
+#define FLOW_PIECE 65536
+
+struct toy_flow {
+	struct http_request *r;
+	int left;
+	bool cut, hold;
+} * held_flow;
+
+static void
+flow_end(struct toy_flow *f, bool whole)
+{
+	toy.flows--;
+	http_reply_end(f->r, whole);
+	if (toy.held_flow == f)
+		toy.held_flow = NULL;
+	mem_free(&f);
+}
+
+static void
+flow_piece(struct toy_flow *f)
+{
+	static char piece[FLOW_PIECE];
+
+	memset(piece, 'a' + f->left % 26, sizeof(piece));
+	toy.pieces++;
+	f->left--;
+	if (!http_reply_piece(f->r, (struct span){ piece, sizeof(piece) }))
+		flow_end(f, false);
+}
+
+static void
+flow_more(void *arg, bool gone)
+{
+	struct toy_flow *f = arg;
+
+	if (gone || f->left == 0)
+		flow_end(f, !gone && !f->cut);
+	else if (f->hold)
+		toy.held_flow = f;
+	else
+		flow_piece(f);
+}
+
+static void
+toy_flow(void *app UNUSED, struct http_request *r)
+{
+	static const struct http_flow flow = { flow_more };
+	struct http_query q = http_query_begin(r);
+	struct span name, value;
+	struct toy_flow *f = mem_zalloc(sizeof(*f));
+
+	f->r = r;
+	while (http_query_next(&q, &name, &value)) {
+		f->cut |= span_is(name, "cut");
+		f->hold |= span_is(name, "hold");
+		if (span_is(name, "n"))
+			f->left = atoi(arena_spandup(http_arena(r), value));
+	}
+	toy.flows++;
+	if (http_reply_begin(r, 200, "text/plain", &flow, f))
+		return;
+	toy.flows--;
+	mem_free(&f);
+}
+
+static void
+toy_flow_on(void *app UNUSED, struct http_request *r)
+{
+	struct toy_flow *f = toy.held_flow;
+
+	toy.held_flow = NULL;
+	if (f != NULL)
+		flow_piece(f);
+	http_reply(r, 204, NULL, (struct span){ 0 });
+}
+
 static void
 toy_problem(void *app UNUSED, struct http_request *r)
 {
@@ -240,6 +325,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/release", toy_release, 0 },
 	{ "GET", "/things/{id}/x/{n}", toy_things, 0 },
 	{ "GET", "/big", toy_big, 0 },
+	{ "GET", "/flow", toy_flow, 0 },
+	{ "POST", "/flow", toy_flow_on, 0 },
 	{ "GET", "/problem", toy_problem, 0 },
 	{ "GET", "/old", toy_hello, HTTP_ROUTE_COMPAT },
 	{ "POST", "/old/{id}/retry", toy_hello, HTTP_ROUTE_COMPAT },

@@ -126,6 +126,10 @@ CREATE TABLE taskq.cause (
     last_at timestamp with time zone NOT NULL,
     filed bigint DEFAULT 0 NOT NULL,
     open bigint DEFAULT 0 NOT NULL,
+    hour_at timestamp with time zone,
+    hour bigint DEFAULT 0 NOT NULL,
+    hour_before bigint DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
     seen_by text,
     seen_at timestamp with time zone,
     note text,
@@ -143,6 +147,10 @@ COMMENT ON COLUMN taskq.cause.class IS '0: none was told';
 COMMENT ON COLUMN taskq.cause.fingerprint IS 'of class, code and the message without what differs from letter to letter';
 
 COMMENT ON COLUMN taskq.cause.open IS 'letters without a resolution; with the rows of cause_delta that were not folded in yet';
+
+COMMENT ON COLUMN taskq.cause.hour IS 'letters that died within the hour that began at hour_at, as they were filed; hour_before: in the one before it';
+
+COMMENT ON COLUMN taskq.cause.changed_at IS 'a letter was filed, or resolutions were folded in';
 
 COMMENT ON COLUMN taskq.cause.seen_by IS 'who acknowledged it; it is taken back when its last letter is resolved';
 
@@ -217,7 +225,7 @@ COMMENT ON COLUMN taskq.dead.resolution IS 'null: open; 1 replayed, 2 discarded,
 
 COMMENT ON COLUMN taskq.dead.cause IS 'null: just written, the keeper has not filed it yet';
 
-COMMENT ON COLUMN taskq.dead.tail IS 'end of what the handler wrote to stderr';
+COMMENT ON COLUMN taskq.dead.tail IS 'end of what the handler wrote to stderr, or of the body of its answer';
 
 COMMENT ON COLUMN taskq.dead.history IS 'every attempt, as it was when the letter was filed: tried rows do not live as long';
 
@@ -739,6 +747,8 @@ ALTER TABLE ONLY taskq.waiting
 
 ALTER TABLE ONLY taskq.worker
     ADD CONSTRAINT worker_pkey PRIMARY KEY (inc);
+
+CREATE INDEX cause_delta_cause ON taskq.cause_delta USING btree (cause);
 
 CREATE INDEX dead_cause ON taskq.dead USING btree (cause, died_at, id) WHERE (resolution IS NULL);
 

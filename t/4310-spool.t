@@ -93,7 +93,7 @@ $t->log_wait(qr/delivered outcomes that were kept on disk/, 20, from => $from);
 fail_for_good($_) for keys %open;
 serve(sub { Taskq->pg->psql('select count(*) from taskq.dead') == $tasks }, "$tasks letters");
 
-is(Taskq->pg->psql(q{select count(*) from taskq.dead where message = 'no account for ' || id and code = 'NO_SUCH_ACCOUNT' and reason = 'NO_SUCH_ACCOUNT'}), $tasks,
+is(Taskq->pg->psql(q{select count(*) from taskq.dead where message = 'no account for ' || id and code = 'NO_SUCH_ACCOUNT' and reason = 'NON_RETRYABLE'}), $tasks,
 	'each task is one letter, with its own message');
 is(Taskq->pg->psql('select count(*) from taskq.done'), 0, 'and nothing else');
 is(Taskq->pg->psql('select count(*) from (select id from taskq.tried group by id having count(*) > 1) x'), 0, 'no run left its lease twice');

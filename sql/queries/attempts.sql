@@ -2,9 +2,9 @@
 -- $1 id uuid
 -- $2 most int4
 -- result: id uuid (the task is there), run int2 (null: no run has ended), why int2 (of tried; 11 succeeded, 13 cancelled), worker int4,
---         started_at timestamptz, at timestamptz, class int2, code text, message text, exit int4, tail text
--- tables: task, tried, done
-select t.id, x.run, x.why, x.worker, x.started_at, x.at, x.class, x.code, x.message, x.exit, x.tail
+--         started_at timestamptz, at timestamptz, class int2, code text, message text, exit int4, tail text, node text
+-- tables: task, tried, done, worker
+select t.id, x.run, x.why, x.worker, x.started_at, x.at, x.class, x.code, x.message, x.exit, x.tail, w.node
 from taskq.task t
 left join lateral (
 	select y.* from (
@@ -16,4 +16,5 @@ left join lateral (
 	) y
 	order by y.at desc, y.run desc limit $2
 ) x on true
+left join lateral (select w.node from taskq.worker w where w.inc = x.worker limit 1) w on true
 where t.id = $1

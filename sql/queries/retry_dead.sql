@@ -10,11 +10,15 @@
 -- $8 kind text
 -- $9 schema_version text
 -- result: lane int4
--- tables: dead, amend, ready, audit, block
+-- tables: dead, cause_delta, amend, ready, audit, block
 with x as (
-	update taskq.dead set resolution = 1, resolved_at = now() where id = $1 and run = $5 and resolution is null
+	update taskq.dead set resolution = 1, resolved_at = now(), by = nullif($6, ''), why = nullif($7, '')
+	where id = $1 and run = $5 and resolution is null
 	and not exists (select from taskq.block b where b.kind = $8 and b.schema_version in ('', $9))
 	returning *
+),
+k as (
+	insert into taskq.cause_delta (cause, n) select x.cause, -1 from x where x.cause is not null
 ),
 a as (
 	insert into taskq.amend (id, bucket, version, max_attempts)

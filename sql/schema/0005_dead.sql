@@ -16,6 +16,10 @@ create table taskq.cause (
 	last_at timestamptz not null,
 	filed bigint not null default 0,
 	open bigint not null default 0,
+	hour_at timestamptz,
+	hour bigint not null default 0,
+	hour_before bigint not null default 0,
+	changed_at timestamptz not null default now(),
 	seen_by text,
 	seen_at timestamptz,
 	note text,
@@ -29,6 +33,8 @@ comment on table taskq.cause is 'dead letters that are alike: a few rows for any
 comment on column taskq.cause.class is '0: none was told';
 comment on column taskq.cause.fingerprint is 'of class, code and the message without what differs from letter to letter';
 comment on column taskq.cause.open is 'letters without a resolution; with the rows of cause_delta that were not folded in yet';
+comment on column taskq.cause.hour is 'letters that died within the hour that began at hour_at, as they were filed; hour_before: in the one before it';
+comment on column taskq.cause.changed_at is 'a letter was filed, or resolutions were folded in';
 comment on column taskq.cause.seen_by is 'who acknowledged it; it is taken back when its last letter is resolved';
 comment on column taskq.cause.due_at is 'said with the acknowledgement; else it follows from the oldest letter and the time its owner has';
 comment on column taskq.cause.escalated_at is 'when its being overdue was last told; a due time after that is another one, and told again';
@@ -40,6 +46,8 @@ create table taskq.cause_delta (
 	n integer not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 comment on table taskq.cause_delta is 'appended by whoever resolves letters, folded into cause by the keeper: nobody waits for the row of a cause';
+
+create index cause_delta_cause on taskq.cause_delta (cause);
 
 create table taskq.owner (
 	id integer generated always as identity primary key,
@@ -77,7 +85,7 @@ alter table taskq.dead
 	add constraint dead_schema check (num_nonnulls(cause, history) in (0, 2));
 comment on column taskq.dead.cause is 'null: just written, the keeper has not filed it yet';
 comment on column taskq.dead.resolution is 'null: open; 1 replayed, 2 discarded, 3 fixed by hand';
-comment on column taskq.dead.tail is 'end of what the handler wrote to stderr';
+comment on column taskq.dead.tail is 'end of what the handler wrote to stderr, or of the body of its answer';
 comment on column taskq.dead.history is 'every attempt, as it was when the letter was filed: tried rows do not live as long';
 comment on column taskq.dead.sweep is 'that resolved it; null: a single act of somebody';
 create index dead_unfiled on taskq.dead (died_at) where cause is null;

@@ -40,8 +40,8 @@ put_number(struct buf *b, const char *before, bool there, int64_t n)
 }
 
 /* One of the three says how it ended, or none. */
-static void
-put_exit(struct buf *b, int exit)
+void
+api_put_exit(struct buf *b, int exit)
 {
 	bool process = exit >= 0 && exit < TASK_EXIT_HTTP;
 	const char *name = process && WIFSIGNALED(exit) ? sigabbrev_np(WTERMSIG(exit)) : NULL;
@@ -56,8 +56,8 @@ put_exit(struct buf *b, int exit)
 		buf_puts(b, ",\"signal\":null");
 }
 
-static void
-put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a)
+void
+api_put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a)
 {
 	buf_printf(b, "{\"run\":%d,\"outcome\":\"%s\"", a->run, how_word(a->how));
 	api_put_text(b, ",\"started_at\":", a->started_at != 0 ? span_of(api_time(r, a->started_at)) : SPAN(""));
@@ -65,9 +65,10 @@ put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a
 	api_put_text(b, ",\"error_class\":", span_of(task_class_name(a->class)));
 	api_put_text(b, ",\"error_code\":", a->code);
 	api_put_text(b, ",\"message\":", a->message);
-	put_exit(b, a->exit);
+	api_put_exit(b, a->exit);
 	api_put_text(b, ",\"stderr\":", a->tail);
 	put_number(b, ",\"worker\":", a->worker > 0, a->worker);
+	api_put_text(b, ",\"node\":", a->node);
 	buf_putc(b, '}');
 }
 
@@ -89,7 +90,7 @@ on_attempts(void *arg, enum store_status status, const struct store_attempt *all
 	for (int i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
-		put_attempt(c->r, &b, &all[i]);
+		api_put_attempt(c->r, &b, &all[i]);
 	}
 	buf_puts(&b, "]}");
 	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));

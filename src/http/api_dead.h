@@ -9,6 +9,10 @@
 
 /* --- filters: api_dead_filter.c ------------------------------------------------------------------------------------------------ */
 
+#define API_DEAD_NAMES \
+	"queue, task_type, reason, class, code, fingerprint, cause, schema_version, label, died_after, died_before, " \
+	"ids"
+
 /* A filter that is being read; begins as { .c = c }.  What it points to is in the arena of the request. */
 struct api_dead_filter {
 	struct api_call *c;

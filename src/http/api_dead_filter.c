@@ -12,7 +12,7 @@
 #include "http/api_dead.h"
 
 #define CODE_MAX (sizeof(((struct task_failure *)0)->code) - 1)
-#define NAMES \
+#define API_DEAD_NAMES \
 	"queue, task_type, reason, class, code, fingerprint, cause, schema_version, label, died_after, died_before, " \
 	"ids"
 
@@ -270,7 +270,7 @@ take_member(struct api_dead_filter *g, const char *pointer, const char *name, co
 		return g->f.all || api_dead_refuse(g->c, pointer, "expected true, or no such member");
 	}
 	if (m == NULL)
-		return api_dead_refuse(g->c, pointer, "unknown member; expected " NAMES " or all");
+		return api_dead_refuse(g->c, pointer, "unknown member; expected " API_DEAD_NAMES " or all");
 	if (!take_value(g, m, value))
 		return api_dead_refuse(g->c, pointer, arena_printf(arena, "expected %s", m->expected));
 	return true;
@@ -289,7 +289,7 @@ is_clear(struct api_dead_filter *g, const char *pointer)
 		return api_dead_refuse(g->c, pointer, "\"all\" stands beside other members; expected either");
 	if (!empty || g->f.all)
 		return true;
-	p.detail = "the filter narrows nothing; expected " NAMES ", or \"all\": true";
+	p.detail = "the filter narrows nothing; expected " API_DEAD_NAMES ", or \"all\": true";
 	http_reply_problem(g->c->r, &p);
 	return false;
 }

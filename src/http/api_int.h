@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "http/http.h"
 #include "run/run_pull.h"
+#include "store/store_attempts.h"
 #include "store/store_hand.h"
 #include "sys/guard.h"
 #include "sys/wake.h"
@@ -117,6 +118,12 @@ void api_wait_begin(struct api_call *c, int seconds, size_t bytes, void (*instea
 void api_reply_waited(struct api_call *c, const struct task_row *row, int seconds);
 /* One header line.  True: it says wait=N.  *seen: it names the preference, whatever it says; no later line counts. */
 bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
+
+/* --- api_attempts.c ---------------------------------------------------------------------------------------------------------- */
+
+void api_put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a);
+/* Members exit, http_status and signal, with a comma before them; at most one is not null. */
+void api_put_exit(struct buf *b, int exit);
 
 /* --- api_handlers.c --------------------------------------------------------------------------------------------------------- */
 

@@ -29,7 +29,8 @@
 #define RETRY_MIN (200 * CLOCK_MS)
 #define RETRY_MAX (30 * CLOCK_SECOND)
 #define PROMOTE_REST (20 * CLOCK_MS) /* however often it rings */
-#define DRAIN_LOOK (200 * CLOCK_MS)  /* at whether the database is still there */
+#define LETTERS_REST (100 * CLOCK_MS)
+#define DRAIN_LOOK (200 * CLOCK_MS) /* at whether the database is still there */
 
 struct duty {
 	int64_t due;   /* clock_now(); INT64_MAX: not again */
@@ -398,6 +399,18 @@ duty_answered(void *arg, enum store_status status, int64_t count, int64_t next)
 
 /* --- what is heard ------------------------------------------------------------------------------------------------------------------ */
 
+/* Letters come in crowds: they are filed, and then counted, a moment after the first. */
+static void
+letters_came(struct keep *k, int64_t now)
+{
+	struct duty *file = &k->duties[DUTY_FILE], *count = &k->duties[DUTY_LETTERS];
+
+	if (!file->failing && file->due > now + LETTERS_REST)
+		file->due = now + LETTERS_REST;
+	if (!count->failing && count->due > now + CLOCK_SECOND)
+		count->due = now + CLOCK_SECOND;
+}
+
 /* Something waits that may be due before we thought. */
 static void
 bell_rang(void *arg, int events UNUSED)
@@ -414,6 +427,8 @@ bell_rang(void *arg, int events UNUSED)
 	k->rung = true;
 	if (!d->failing && d->due > k->promoted_at + PROMOTE_REST)
 		d->due = k->promoted_at + PROMOTE_REST;
+	if (wake_letter_take(k->o.wake))
+		letters_came(k, clock_now());
 	turn_soon(k);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "stats/stats.h"
+#include "store/store_dead.h"
 #include "store/store_sweep.h"
 
 #include "keep/keep_duty.h"
@@ -25,6 +26,9 @@ const struct duty_row duty_rows[DUTIES] = {
 	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_SWEEP] = { "sweep", store_sweep, 100 * CLOCK_MS, 5 * CLOCK_SECOND, -1 },
+	[DUTY_FILE] = { "file", store_file_letters, 0, CLOCK_SECOND, -1 },
+	[DUTY_LETTERS] = { "letters", store_watch_letters, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
+	[DUTY_PURGE_LETTERS] = { "purge letters", store_purge_letters, CLOCK_SECOND, MINUTE, S_LETTERS_PURGED },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 
@@ -35,4 +39,6 @@ const enum store_due duty_told_of[DUTIES] = {
 	[DUTY_PAUSES] = STORE_DUE_PAUSES,
 	[DUTY_EXPIRE] = STORE_DUE_EXPIRE,
 	[DUTY_SWEEP] = STORE_DUE_SWEEP,
+	[DUTY_FILE] = STORE_DUE_LETTERS,
+	[DUTY_LETTERS] = STORE_DUE_LETTERS,
 };

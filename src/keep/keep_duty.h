@@ -21,6 +21,9 @@ enum duty_kind {
 	DUTY_SPOOL,
 	DUTY_ESCALATE,
 	DUTY_SWEEP,
+	DUTY_FILE,
+	DUTY_LETTERS, /* after it: what was filed is counted */
+	DUTY_PURGE_LETTERS,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
 };

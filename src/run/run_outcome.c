@@ -116,7 +116,7 @@ run_outcome_decide(const struct run_history *h, const struct exec_end *end, doub
 	else if (end->failure->class == TASK_AUTH)
 		v = decide_auth(h, dice);
 	else if (end->failure->class == TASK_NON_RETRYABLE)
-		v = bury(end->failure->code, true);
+		v = bury(task_dead_reason(span_of(end->failure->code)), true);
 	else
 		v = decide_retry(h, end, dice);
 	/* The counter of starts is bounded; a task that is never charged must end some day too. */

@@ -120,30 +120,6 @@ void store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg
 typedef void store_settled_fn(void *arg, enum store_status status, const bool *settled);
 void store_settled(struct store *s, const struct id *ids, int n, store_settled_fn *fn, void *arg);
 
-/* How its runs ended, oldest first; of very many the last.  Null: no such task.  store_attempts.c */
-#define STORE_ATTEMPTS 1000
-enum store_attempt_how {
-	STORE_ATTEMPT_RETRY = 1,
-	STORE_ATTEMPT_DEAD = 2,
-	STORE_ATTEMPT_FAILED = 4,
-	STORE_ATTEMPT_PUT_OFF = 5,
-	STORE_ATTEMPT_SUCCEEDED = 11,
-	STORE_ATTEMPT_CANCELLED = 13
-};
-struct store_attempt {
-	int run; /* 1, 2, ... */
-	enum store_attempt_how how;
-	int64_t worker;     /* inc; 0: not known */
-	int64_t started_at; /* 0: not known */
-	int64_t ended_at;
-	enum task_class class;
-	struct span code, message;
-	int exit; /* as in struct task_failure */
-	struct span tail;
-};
-typedef void store_attempts_fn(void *arg, enum store_status status, const struct store_attempt *all, int n);
-void store_attempts(struct store *s, const struct id *id, store_attempts_fn *fn, void *arg);
-
 struct store_filter {
 	int state;             /* enum task_state, or -1 */
 	int or_state;          /* or this one; 0 (TASK_NEW, which nothing stored is): none */

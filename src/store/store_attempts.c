@@ -1,4 +1,5 @@
 /* store_attempts.c - how the runs of one task ended, read back.  Logs nothing.  Next: http/api_attempts.c. */
+#include "store/store_attempts.h"
 #include "store/store_int.h"
 
 struct recalling {
@@ -19,6 +20,7 @@ attempt_read(const PGresult *res, int row, struct store_attempt *a)
 	a->class = (enum task_class)col_int(res, row, SQL_ATTEMPTS_CLASS);
 	a->code = col_span(res, row, SQL_ATTEMPTS_CODE);
 	a->message = col_span(res, row, SQL_ATTEMPTS_MESSAGE);
+	a->node = col_span(res, row, SQL_ATTEMPTS_NODE);
 	a->tail = col_span(res, row, SQL_ATTEMPTS_TAIL);
 	a->exit = col_null(res, row, SQL_ATTEMPTS_EXIT) ? -1 : (int)col_int(res, row, SQL_ATTEMPTS_EXIT);
 }

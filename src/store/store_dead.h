@@ -6,6 +6,7 @@
 #ifndef STORE_STORE_DEAD_H
 #define STORE_STORE_DEAD_H
 
+#include "store/store_attempts.h"
 #include "store/store_audit.h"
 
 /* --- which letters: http/api_dead_filter.c reads one --------------------------------------------------------------------------- */
@@ -31,6 +32,8 @@ bool store_dead_filter_is_empty(const struct store_dead_filter *f) MUSTCHECK;
 
 /* Files letters, a small batch; then what was taken out of causes is folded into them.  count: letters; next is 0 while there are more. */
 void store_file_letters(struct store *s, store_count_fn *fn, void *arg);
+/* Tells this node, by wake_dead(), how many open letters its queues have.  count: queues with letters. */
+void store_watch_letters(struct store *s, store_count_fn *fn, void *arg);
 /* Resolved letters that are older than dead.keep, one stretch of a walk over all.  count: deleted. */
 void store_purge_letters(struct store *s, store_count_fn *fn, void *arg);
 
@@ -112,7 +115,7 @@ struct store_cause {
 	int64_t seen_at, due_at;
 };
 /* Causes with open letters or of the last hour, most open ones first; at most STORE_CAUSES.  It costs the same however many letters there are. */
-#define STORE_CAUSES 1000
+#define STORE_CAUSES 10000
 struct store_causes {
 	enum store_status status;
 	const struct store_cause *causes;

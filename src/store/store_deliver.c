@@ -63,6 +63,8 @@ on_delivered(struct request *r)
 		outcome_take(&d->worker.step, r);
 	if (status == STORE_OK && brings_retries(d) && d->store->o.wake != NULL)
 		wake_keeper_ring(d->store->o.wake);
+	if (status == STORE_OK && d->worker.step.at_bury >= 0 && d->store->o.wake != NULL)
+		wake_letter(d->store->o.wake);
 	if (status == STORE_REFUSED) {
 		log_error("postgres refused kept outcomes", log_str("sqlstate", r->sqlstate), log_str("error", r->why));
 		if (!store_error_is_data(r->sqlstate))

@@ -22,7 +22,7 @@ complete_fill(struct hold *h, struct store_outcome *o, int i)
 	o->failure = f = arena_alloc(h->arena, sizeof(*f));
 	*f = (struct task_failure){ .class = TASK_NON_RETRYABLE, .exit = -1 };
 	task_result_too_large(f, most);
-	o->reason = f->code;
+	o->reason = task_dead_reason(span_of(f->code));
 	return false;
 }
 
@@ -41,11 +41,12 @@ outcome_fill(struct hold *h, struct store_outcome *o, int i)
 	} else if (h->word == STORE_WORD_REFUSE) {
 		o->kind = STORE_BURY;
 		o->failure = h->in[i].refusal;
-		o->reason = o->failure->code;
+		o->reason = task_dead_reason(span_of(o->failure->code));
 		o->charge = h->in[i].charge;
 	} else {
 		ASSERT(h->store->o.judge != NULL);
-		if (h->store->o.judge(h->store->o.judge_arg, h->store->o.conf, h->arena, &h->replies[i].held, h->in[i].report, o))
+		if (h->store->o.judge(
+			h->store->o.judge_arg, h->store->o.conf, h->arena, &h->replies[i].held, h->in[i].report, o))
 			h->replies[i].not_let_in = o->failure;
 	}
 	h->replies[i].kind = o->kind;
@@ -294,6 +295,8 @@ take_ends(struct hold *h, const struct request *r)
 			heard(h, i);
 	if (st->at_retry >= 0 && h->store->o.wake != NULL)
 		wake_keeper_ring(h->store->o.wake);
+	if (st->at_bury >= 0 && h->store->o.wake != NULL)
+		wake_letter(h->store->o.wake);
 }
 
 /* A lease that was counted has made room: whoever waits for it is told. */

@@ -295,6 +295,8 @@ struct store {
 	int (*sweep_room)(void *arg, struct span task_type);
 	void (*sweep_moved)(void *arg, struct span task_type, int n);
 	void *sweep_arg;
+	struct id letters_seen;  /* and that over dead letters, with ... */
+	int64_t letters_seen_lease;
 	bool asking_writer;
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;

@@ -261,6 +261,8 @@ wake_keeper(const struct store_worker *w)
 {
 	if ((w->step.at_retry >= 0 || w->step.at_put_off >= 0) && w->store->o.wake != NULL)
 		wake_keeper_ring(w->store->o.wake);
+	if (w->step.at_bury >= 0 && w->store->o.wake != NULL)
+		wake_letter(w->store->o.wake);
 }
 
 static void

@@ -43,6 +43,7 @@ due_take(struct store *s, const PGresult *res)
 	due_in(s, STORE_DUE_EXPIRE, res, SQL_WATCH_EXPIRE, now);
 	due_in(s, STORE_DUE_SWEEP, res, SQL_WATCH_SWEEP, now);
 	s->due[STORE_DUE_REAP] = heard && col_bool(res, 0, SQL_WATCH_SILENT) ? now : INT64_MAX;
+	s->due[STORE_DUE_LETTERS] = col_bool(res, 0, SQL_WATCH_LETTERS) ? now : INT64_MAX;
 	due_pauses(s, col_int(res, 0, SQL_WATCH_PAUSED), now);
 	for (int i = STORE_DUE_NONE + 1; i < STORE_DUES; i++)
 		count += s->due[i] <= now;

@@ -12,6 +12,7 @@ enum store_due {
 	STORE_DUE_REAP,
 	STORE_DUE_PAUSES,
 	STORE_DUE_SWEEP,
+	STORE_DUE_LETTERS, /* one is not filed, or was resolved and is not counted */
 	STORE_DUES
 };
 

@@ -26,6 +26,9 @@ struct shared {
 	_Atomic uint32_t paused_turn; /* odd while it is being written */
 	struct wake_paused paused[WAKE_PAUSED];
 	int npaused;
+	atomic_bool letter;         /* one was written */
+	_Atomic uint32_t dead_turn; /* as paused_turn */
+	struct wake_dead dead;
 };
 
 struct wake {
@@ -239,6 +242,42 @@ bool
 wake_namesake(const struct wake *w)
 {
 	return atomic_load(&w->shared->namesake);
+}
+
+void
+wake_letter(struct wake *w)
+{
+	if (!atomic_exchange(&w->shared->letter, true))
+		wake_keeper_ring(w);
+}
+
+bool
+wake_letter_take(struct wake *w)
+{
+	return atomic_exchange(&w->shared->letter, false);
+}
+
+void
+wake_dead_set(struct wake *w, const struct wake_dead *all)
+{
+	struct shared *s = w->shared;
+
+	atomic_store(&s->dead_turn, atomic_load(&s->dead_turn) | 1);
+	s->dead = *all;
+	atomic_fetch_add(&s->dead_turn, 1);
+}
+
+void
+wake_dead(const struct wake *w, struct wake_dead *all_r)
+{
+	const struct shared *s = w->shared;
+	uint32_t turn = 1;
+
+	*all_r = (struct wake_dead){ 0 };
+	for (int tries = 0; tries < READ_TRIES && ((turn & 1) != 0 || turn != atomic_load(&s->dead_turn)); tries++) {
+		turn = atomic_load(&s->dead_turn);
+		*all_r = s->dead;
+	}
 }
 
 uint32_t

@@ -28,6 +28,8 @@ int wake_acceptor_fd(const struct wake *w, int acceptor);
 void wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry);
 int wake_keeper_fd(const struct wake *w);
 void wake_keeper_ring(struct wake *w);
+void wake_letter(struct wake *w); /* a dead letter was written: rings the keeper, who is told by ... */
+bool wake_letter_take(struct wake *w);
 void wake_hush(int fd); /* drains an eventfd */
 
 /* `ready`: new rows at the end of the lane.  `lower`: rows were put below the low-water mark (promotion, give-back, reap):
@@ -54,6 +56,19 @@ bool wake_namesake(const struct wake *w);
 /* A worker looked at all lanes at that time by clock_now() and found nothing to do: for a while the others of the node need not. */
 void wake_looked(struct wake *w, int64_t at);
 int64_t wake_looked_at(const struct wake *w); /* 0: nobody did */
+/* Open dead letters, likewise: the queues with most of them. */
+#define WAKE_DEAD 64
+struct wake_dead {
+	struct wake_dead_queue {
+		char name[65];
+		int64_t open;
+		int64_t oldest_at; /* of the database's clock */
+	} queues[WAKE_DEAD];
+	int n;
+	int64_t unfiled; /* letters that were not filed yet; 10001: or more */
+};
+void wake_dead_set(struct wake *w, const struct wake_dead *all);
+void wake_dead(const struct wake *w, struct wake_dead *all_r);
 uint32_t wake_lane_ready_count(const struct wake *w, int32_t lane);
 uint32_t wake_lane_lower_count(const struct wake *w, int32_t lane);
 

@@ -59,7 +59,7 @@ static const struct row table[] = {
 	    false, false },
 	{ "auth does not exhaust", EXEC_FAILURE, TASK_AUTH, "EX_NOPERM", -1, false, 2, 0, 3, STORE_RETRY, NULL, 2 * S,
 	    false, false },
-	{ "non-retryable", EXEC_FAILURE, TASK_NON_RETRYABLE, "EX_DATAERR", -1, false, 0, 0, 3, STORE_BURY, "EX_DATAERR",
+	{ "non-retryable", EXEC_FAILURE, TASK_NON_RETRYABLE, "EX_DATAERR", -1, false, 0, 0, 3, STORE_BURY, "NON_RETRYABLE",
 	    0, true, false },
 	{ "a class that nobody knows", EXEC_FAILURE, TASK_NON_RETRYABLE, "X", 5 * S, true, 0, 0, 3, STORE_BURY,
 	    "UNKNOWN_CLASS", 0, true, false },

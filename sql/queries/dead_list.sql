@@ -1,0 +1,73 @@
+-- dead_list: open letters, newest first.  Of each cause that fits an equal share is looked at; where the share of one ends earliest the look
+-- ends for all, so what is shown has no gaps.
+-- $1 queue text          of the cause; null: any, also of the next seven
+-- $2 task_type text
+-- $3 reason text
+-- $4 class int2
+-- $5 code text
+-- $6 fingerprint uuid
+-- $7 cause int4
+-- $8 version text
+-- $9 label text          null: any, as of the next three
+-- $10 value text
+-- $11 died_after timestamptz
+-- $12 died_before timestamptz
+-- $13 before_at timestamptz  only letters before this place; null: from the newest
+-- $14 before_id uuid
+-- $15 most int4          letters
+-- $16 examine int4       letters to look at, shared among the causes
+-- result: seen int8, last_at timestamptz, last_id uuid, cut bool, id uuid (null: none fits), lease_id int8, queue text, kind text, cause int4,
+--         reason text, class int2, code text, message text, fingerprint uuid, version text, trace_id text, run int2, attempts int2,
+--         max_attempts int2, crashes int2, exit int4, created_at timestamptz, died_at timestamptz, labels text
+-- tables: dead, cause, queue, kind
+with c as materialized (
+	select c.id from taskq.cause c
+	where c.id > 0 and c.open > 0 and
+	($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
+	and ($2 is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
+	and ($3 is null or c.reason = $3) and ($4 is null or c.class = $4) and ($5 is null or c.code = $5)
+	and ($6 is null or c.fingerprint = $6) and ($7 is null or c.id = $7) and ($8 is null or c.schema_version = $8)
+),
+w as materialized (
+	select greatest($15 + 1, $16 / greatest(count(*), 1)::int4) share from c
+),
+a as materialized (
+	select d.* from w cross join c
+	cross join lateral (
+		select y.*, row_number() over (order by y.died_at desc, y.id desc) place from (
+			select d.id, d.lease_id, d.bucket, d.died_at, d.labels from taskq.dead d
+			where d.cause = c.id and d.resolution is null
+			and (d.died_at, d.id) < (coalesce($13, 'infinity'), coalesce($14, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+			and d.died_at >= coalesce($11, '-infinity') and d.died_at < coalesce($12, 'infinity')
+			order by d.died_at desc, d.id desc limit w.share
+		) y
+	) d
+),
+f as materialized (
+	select a.died_at, a.id from a, w where a.place = w.share order by a.died_at desc, a.id desc limit 1
+),
+e as materialized (
+	select a.* from a where not exists (select from f where (a.died_at, a.id) < (f.died_at, f.id))
+),
+n as (
+	select count(*) seen, (array_agg(e.died_at order by e.died_at, e.id))[1] last_at, (array_agg(e.id order by e.died_at, e.id))[1] last_id,
+		exists (select from f) cut
+	from e
+),
+m as (
+	select e.* from e where $9 is null or e.labels ->> $9 = $10 order by e.died_at desc, e.id desc limit $15
+)
+select n.seen, n.last_at, n.last_id, n.cut, m.id, m.lease_id, q.name queue, k.name kind, c.id cause, c.reason, d.class, d.code, d.message,
+	c.fingerprint, c.schema_version, d.trace_id, d.run, d.attempts, d.max_attempts, d.crashes, d.exit, d.created_at, d.died_at,
+	d.labels::text
+from n
+left join (
+	m
+	cross join lateral (
+		select d.* from taskq.dead d where d.id = m.id and d.lease_id = m.lease_id and d.bucket = m.bucket offset 0
+	) d
+	cross join lateral (select c.* from taskq.cause c where c.id = d.cause offset 0) c
+	cross join lateral (select q.name from taskq.queue q where q.id = c.queue_id offset 0) q
+	cross join lateral (select k.name from taskq.kind k where k.id = c.kind_id offset 0) k
+) on true
+order by m.died_at desc, m.id desc

@@ -30,7 +30,7 @@ subtest 'install and uninstall' => sub {
 	my $dir = temp_dir('dest');
 	make('install', "DESTDIR=$dir", 'prefix=/usr', 'sysconfdir=/etc');
 	my %got = map { $_ => 1 } files($dir);
-	ok($got{$_}, "$_ is installed") for '/usr/sbin/taskqd', '/usr/bin/taskqctl', '/etc/init.d/taskq', '/etc/taskq.conf';
+	ok($got{$_}, "$_ is installed") for '/usr/share/doc/taskq/examples/taskq-alerts.yml', '/usr/sbin/taskqd', '/usr/bin/taskqctl', '/etc/init.d/taskq', '/etc/taskq.conf';
 	ok(-x "$dir/etc/init.d/taskq", 'the init script can be run');
 	my ($status, $text) = slurp_command(command => ["$dir/usr/sbin/taskqd", '-c', "$dir/etc/taskq.conf", '-t']);
 	is($status, 0, 'the installed configuration is right') or diag($text);

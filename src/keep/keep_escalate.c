@@ -17,7 +17,8 @@
 
 #define ANSWER_MAX 4096
 #define TIMEOUT (20 * CLOCK_SECOND) /* less than the time for which a cause is ours */
-#define REST_SHARE 50               /* a look is made after so many times what the last one took, at least */
+#define REST (2 * CLOCK_SECOND)     /* between two looks, at least, while there are open letters; and ... */
+#define REST_SHARE 50               /* ... so many times what the last one took */
 
 struct escalate {
 	unsigned magic;
@@ -194,8 +195,9 @@ on_watched(void *arg, const struct store_watched *w)
 		stats_set(S_DEAD_ACKNOWLEDGED, w->acknowledged);
 	}
 	for (int i = 0; i < w->n; i++)
-		tell(e, &w->causes[i], w->now);
-	e->fn(e->arg, w->status, w->n, rest > CLOCK_SECOND ? rest : CLOCK_SECOND);
+		tell(e, &w->late[i], w->now);
+	rest = rest > REST ? rest : REST;
+	e->fn(e->arg, w->status, w->n, w->causes > 0 ? rest : -1);
 }
 
 void

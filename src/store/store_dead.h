@@ -164,7 +164,7 @@ typedef void store_acked_fn(void *arg, enum store_status status, const struct st
 void store_acknowledge(struct store *s, const struct store_ack *a, store_acked_fn *fn, void *arg);
 
 /* What is overdue and was not told yet of this due time, for somebody who tells it and then says so; no other gets it meanwhile, for
- * STORE_ESCALATION at most.  Acknowledgements of causes without open letters are taken back before. */
+ * STORE_ESCALATION at most.  Acknowledgements of causes without open letters are taken back. */
 #define STORE_ESCALATIONS 20
 #define STORE_ESCALATION (60 * CLOCK_SECOND)
 struct store_overdue {
@@ -182,9 +182,9 @@ struct store_overdue {
 };
 struct store_watched {
 	enum store_status status;
-	int64_t overdue, unowned, acknowledged; /* causes with open letters */
+	int64_t causes, overdue, unowned, acknowledged; /* with open letters */
 	int64_t now;
-	const struct store_overdue *causes;
+	const struct store_overdue *late;
 	int n;
 };
 typedef void store_watched_fn(void *arg, const struct store_watched *w);

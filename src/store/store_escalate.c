@@ -7,11 +7,10 @@
 #include "store/store_dead_int.h"
 
 struct watching {
+	struct store *store;
 	store_watched_fn *fn;
 	void *arg;
 };
-
-enum { AT_END, AT_ESCALATE }; /* places of the statements */
 
 static struct store_overdue
 overdue_of(const PGresult *res, int row)
@@ -37,14 +36,31 @@ overdue_of(const PGresult *res, int row)
 }
 
 static void
+on_ended(struct request *r)
+{
+	request_free(&r);
+}
+
+/* What was said of causes ends with their last letter. */
+static void
+end_sayings(struct store *s)
+{
+	struct request *r = read_request(s, on_ended, s);
+
+	request_stmt(r, SQL_SEEN_END);
+	request_send(keep_pool(s), r);
+}
+
+static void
 on_watched(struct request *r)
 {
 	struct watching *g = r->arg;
 	struct store_watched w = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
-	const PGresult *res = r->status == STORE_OK ? r->results[AT_ESCALATE] : NULL;
+	const PGresult *res = r->status == STORE_OK ? r->results[0] : NULL;
 	struct store_overdue *causes = mem_zalloc(sizeof(*causes) * STORE_ESCALATIONS);
 
 	if (res != NULL) {
+		w.causes = col_int(res, 0, SQL_ESCALATE_CAUSES);
 		w.overdue = col_int(res, 0, SQL_ESCALATE_OVERDUE);
 		w.unowned = col_int(res, 0, SQL_ESCALATE_UNOWNED);
 		w.acknowledged = col_int(res, 0, SQL_ESCALATE_ACKNOWLEDGED);
@@ -52,7 +68,9 @@ on_watched(struct request *r)
 	}
 	for (int i = 0; res != NULL && i < PQntuples(res) && !col_null(res, i, SQL_ESCALATE_ID); i++)
 		causes[w.n++] = overdue_of(res, i);
-	w.causes = causes;
+	w.late = causes;
+	if (res != NULL && col_int(res, 0, SQL_ESCALATE_ENDED) > 0)
+		end_sayings(g->store);
 	g->fn(g->arg, &w);
 	mem_free(&causes);
 	mem_free(&g);
@@ -65,11 +83,9 @@ store_escalate(struct store *s, store_watched_fn *fn, void *arg)
 {
 	struct watching *g = mem_zalloc(sizeof(*g));
 	struct request *r = read_request(s, on_watched, g);
-	struct stmt *t;
+	struct stmt *t = request_stmt(r, SQL_ESCALATE);
 
-	*g = (struct watching){ .fn = fn, .arg = arg };
-	request_stmt(r, SQL_SEEN_END);
-	t = request_stmt(r, SQL_ESCALATE);
+	*g = (struct watching){ .store = s, .fn = fn, .arg = arg };
 	stmt_int4(t, STORE_ESCALATIONS);
 	stmt_int8(t, STORE_ESCALATION);
 	request_send(keep_pool(s), r);

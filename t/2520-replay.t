@@ -17,9 +17,12 @@ chmod 0777, $fuses;
 
 # A handler that fails, and the same when it was repaired.
 sub config {
-	my ($builtin, $more) = @_;
+	my ($builtin, $window) = @_;
+	my %more = (a => 'breaker = off retry_window = 0', b => 'breaker = off retry_window = 0',
+		broken => 'breaker_min = 5 breaker_share = 50 breaker_pause = 1h breaker_pause_max = 1h retry_window = 0',
+		tight => 'breaker = off retry_floor = 5 retry_share = 0 retry_window = ' . ($window // '1h'));
 	return "work { poll = 200ms }\ndead { replay_slow_start = 0 replay_rate = 10000 replay_concurrency = 100000 }\n" .
-	    join "\n", map { "handler $_ { kind = builtin builtin = $builtin breaker = off retry_window = 0 }" } qw(a b);
+	    join "\n", map { "handler $_ { kind = builtin builtin = $builtin $more{$_} }" } sort keys %more;
 }
 my $pg = Taskq->pg(fsync => 0);
 my $t = Taskq->start(config => config('fail'), env => { TASKQ_FP => join(';', map { "$_=kill9" } @points), TASKQ_FP_FUSES => $fuses });
@@ -41,12 +44,11 @@ sub letters {
 my @who = (by => 'me', why => 'repaired');
 sub act { my ($what, $filter, %o) = @_; return $t->post("/v1/dead/$what", { filter => $filter, @who, %o }) }
 sub look { my ($id) = @_; return $t->get("/v1/dead/replays/$id")->json }
-sub wait_state { my ($id, $state) = @_; return wait_for(sub { my $s = look($id); $s->{state} eq $state && $s }, 60, "act $id to be $state") }
+sub wait_state { my ($id, $state) = @_; my $s; return eval { wait_for(sub { $s = look($id); $s->{state} eq $state && $s }, 60, "act $id to be $state") } || die $@ . explain($s) }
 # Whoever ran tasks before is gone afterwards.
 sub repair {
-	my ($builtin) = @_;
 	my $old = $t->role_pid('worker');
-	$t->hup(config($builtin));
+	$t->hup(config(@_));
 	wait_for(sub { !kill 0, $old }, 60, 'the worker of before to be gone');
 	return;
 }
@@ -75,6 +77,8 @@ is(value('select count(*) from taskq.sweep'), 0, 'nothing was stored');
 
 letters('a', 200);
 letters('b', 30);
+letters('tight', 12);
+letters('broken', 5);
 my $dry = $t->post('/v1/dead/replays', { filter => { task_type => 'a' }, dry_run => \1 })->json;
 is("$dry->{count} $dry->{exact}", '200 1', 'a dry run counts');
 is(scalar @{ $dry->{sample} }, 10, 'and shows a few');
@@ -110,6 +114,18 @@ is(value("select count(*) || ' ' || count(distinct id) from taskq.dead where res
 is(value('select count(*) from taskq.swept'), 0, 'nothing is left to look after');
 is(value("select string_agg(act || ' ' || n, ', ' order by id) from taskq.audit where (target->>'sweep')::int = $id"), 'replay 200, replay.end 200', 'it is in the audit');
 refused('what is over cannot be paused', $t->post("/v1/dead/replays/$id/pause", { @who }), 409, 'replay_over');
+
+# --- a handler that does not bear it ---------------------------------------------------------------------------------------------
+
+sub wait_held { my ($id) = @_; return wait_for(sub { my $s = look($id); ($s->{held} // '') eq 'handler' && $s }, 60, "act $id to be held by the handler") }
+$id = act('replays', { task_type => 'broken' })->json->{id};
+is(wait_held($id)->{moved}, 0, 'nothing moves while the circuit breaker is open');
+is($t->post('/v1/handlers/broken/reset', {})->status, 200, 'it is closed');
+is(wait_state($id, 'done')->{succeeded}, 5, 'and all go on');
+$id = act('replays', { task_type => 'tight' })->json->{id};
+is(wait_held($id)->{moved}, 5, 'no more move than the retry budget has');
+repair('noop', '0');
+is(wait_state($id, 'done')->{succeeded}, 12, 'without one the rest follows');
 
 # --- by hand --------------------------------------------------------------------------------------------------------------------
 
@@ -148,9 +164,9 @@ is($task->{error_code}, 'HANDLER_FAILED', 'as they had died');
 $id = act('fixes', { task_type => 'b' })->json->{id};
 $end = wait_state($id, 'done');
 is($end->{moved}, value("select count(*) from taskq.dead where resolution = 3"), 'the others are fixed');
-repair('fail');
+repair('fail', '0');
 letters('b', 5, payload => { old => 1 });
-repair('echo');
+repair('echo', '0');
 wait_state(act('replays', { task_type => 'b' }, payload => { new => [1, 2.5, 'x'] })->json->{id}, 'done');
 is(value(q(select count(*) from taskq.done where convert_from(result, 'UTF8') = '{"new":[1,2.5,"x"]}')), 5, 'a new payload is what runs');
 is($t->stop, 0, 'taskqd drained');

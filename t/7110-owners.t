@@ -158,6 +158,28 @@ subtest 'acknowledged' => sub {
 	resolve($_) for @causes;
 };
 
+subtest 'letters of tasks' => sub {
+	my %fatal = (error_class => 'NON_RETRYABLE', error_code => 'NO_USE', message => 'it cannot work');
+	my @dead = map { $t->wait_final($t->submit('fail', { %fatal })) } 1 .. 2;
+	my $of = sub { (grep { $_->{task_type} eq 'fail' } @{ $t->get('/v1/dead/summary')->json->{causes} })[0] };
+	wait_for(sub { ($of->() // { open => 0 })->{open} == 2 }, 30, 'the letters to be filed');
+	my $cause = $of->();
+	is($cause->{owner}, 'all', 'the summary tells whose they are');
+	like($cause->{due_at}, qr/^\d{4}-/, 'and until when');
+	my $letter = $t->get("/v1/dead/$dead[0]{id}")->json;
+	is_deeply([@$letter{qw(owner due_at acknowledged_by)}], ['all', $cause->{due_at}, undef], 'so does the letter');
+	is(ask('POST', { cause => $cause->{cause}, note => 'mine', due_at => '2100-01-01T00:00:00Z', %who }, '/v1/dead/acknowledge')->status, 200, 'acknowledged');
+	is_deeply([@{ $of->() }{qw(acknowledged_by note)}], ['eve', 'mine'], 'the summary tells by whom');
+	is_deeply([@{ $t->get("/v1/dead/$dead[0]{id}")->json }{qw(acknowledged_by note)}], ['eve', 'mine'], 'and the letter');
+	like($of->()->{due_at}, qr/^2100-01-01T00:00:00/, 'with the new time');
+	is($t->post("/v1/tasks/$dead[0]{id}/retry", { %who })->status, 200, 'one is retried');
+	$t->wait_final($dead[0]);
+	wait_for(sub { ($of->() // { open => 0 })->{open} == 2 }, 30, 'its new letter to be filed');
+	is($of->()->{acknowledged_by}, 'eve', 'it is acknowledged as the others are');
+	like($t->post('/v1/dead/discards', { filter => { cause => $cause->{cause} }, %who })->status, qr/^20[12]$/, 'all are discarded');
+	wait_for(sub { acked($cause->{cause}) eq '- - false' }, 60, 'the end of the acknowledgement');
+};
+
 subtest 'overdue' => sub {
 	my $before = $t->metric('taskq_dead_escalations_total');
 	my $late = cause('late', 'other', fp(1), 3, 2);

@@ -11,13 +11,13 @@
 -- $9 most int4
 -- result: id int4, queue text, kind text, reason text, class int2, code text, fingerprint uuid, version text, sample text, first_at timestamptz,
 --         last_at timestamptz, filed int8, open int8, oldest_at timestamptz (null: none is open), lately int8, seen_by text, note text,
---         seen_at timestamptz, due_at timestamptz, now timestamptz
+--         seen_at timestamptz, owner text, due_at timestamptz, now timestamptz
 -- tables: cause, cause_delta, dead, queue, kind
 select c.id, q.name, k.name, c.reason, c.class, c.code, c.fingerprint, c.schema_version, c.sample, c.first_at, c.last_at, c.filed,
 	greatest(c.left_open, 0), o.died_at,
 	(case c.hour_at when date_trunc('hour', now()) then c.hour + (c.hour_before * h.rest)::int8
 		when date_trunc('hour', now()) - interval '1 hour' then (c.hour * h.rest)::int8 else 0 end)::int8,
-	c.seen_by, c.note, c.seen_at, c.due_at, now()
+	c.seen_by, c.note, c.seen_at, w.owner, coalesce(c.due_at, o.died_at + w.sla * interval '1 microsecond'), now()
 from (
 	select c.*, c.open + coalesce((select sum(x.n) from taskq.cause_delta x where x.cause = c.id), 0)::int8 left_open
 	from taskq.cause c
@@ -34,4 +34,5 @@ cross join lateral (select k.name from taskq.kind k where k.id = c.kind_id offse
 left join lateral (
 	select d.died_at from taskq.dead d where d.cause = c.id and d.resolution is null order by d.died_at limit 1
 ) o on true
+left join lateral taskq.owner_of(q.name, k.name, c.fingerprint) w on true
 order by c.left_open desc, c.last_at desc

@@ -86,7 +86,10 @@ put_rest(struct http_request *r, struct buf *b, const struct store_letter *l)
 	buf_printf(b, ",\"priority\":%d", l->priority);
 	put_time(r, b, ",\"run_at\":", l->run_at);
 	put_time(r, b, ",\"first_seen\":", l->first_seen);
+	api_put_text(b, ",\"owner\":", l->owner);
+	put_time(r, b, ",\"due_at\":", l->due_at);
 	api_put_text(b, ",\"acknowledged_by\":", l->acknowledged_by);
+	api_put_text(b, ",\"note\":", l->note);
 	buf_printf(b, ",\"resolution\":\"%s\"", resolution_word(l->resolution));
 	put_time(r, b, ",\"resolved_at\":", l->resolved_at);
 	api_put_text(b, ",\"by\":", l->by);

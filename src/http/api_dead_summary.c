@@ -165,6 +165,7 @@ put_cause(struct summing *s, struct buf *b, const struct store_cause *c, int64_t
 	api_put_text(b, ",\"first_seen\":", span_of(api_time(r, c->first_at)));
 	api_put_text(b, ",\"last_seen\":", span_of(api_time(r, c->last_at)));
 	buf_printf(b, ",\"filed\":%jd", (intmax_t)c->filed);
+	api_put_text(b, ",\"owner\":", c->owner);
 	api_put_text(b, ",\"acknowledged_by\":", c->seen_by);
 	api_put_text(b, ",\"note\":", c->note);
 	api_put_text(b, ",\"due_at\":", c->due_at != 0 ? span_of(api_time(r, c->due_at)) : SPAN(""));

@@ -67,7 +67,9 @@ struct store_letter {
 	int priority;
 	int64_t run_at;
 	int64_t first_seen; /* the first letter of its cause; 0: not filed yet */
-	struct span acknowledged_by;
+	struct span owner;  /* of its cause, as the three that follow; empty: none */
+	int64_t due_at;     /* 0: never */
+	struct span acknowledged_by, note;
 	enum store_resolution resolution;
 	int64_t resolved_at; /* 0: open */
 	struct span by, why; /* who resolved it */
@@ -112,7 +114,8 @@ struct store_cause {
 	int64_t oldest_at;         /* of the open ones; 0: there is none */
 	int64_t lately;            /* filed within the last hour, about */
 	struct span seen_by, note; /* who acknowledged it */
-	int64_t seen_at, due_at;
+	struct span owner;         /* empty: none */
+	int64_t seen_at, due_at;   /* 0: not, and never */
 };
 /* Causes with open letters or of the last hour, most open ones first; at most STORE_CAUSES.  It costs the same however many letters there are. */
 #define STORE_CAUSES 10000

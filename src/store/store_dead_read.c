@@ -189,7 +189,10 @@ detail_read_rest(const PGresult *res, struct store_letter *l)
 	}
 	l->run_at = col_null(res, 0, SQL_DEAD_GET_RUN_AT) ? 0 : col_time(res, 0, SQL_DEAD_GET_RUN_AT);
 	l->first_seen = col_null(res, 0, SQL_DEAD_GET_FIRST_SEEN) ? 0 : col_time(res, 0, SQL_DEAD_GET_FIRST_SEEN);
+	l->owner = col_span(res, 0, SQL_DEAD_GET_OWNER);
+	l->due_at = col_null(res, 0, SQL_DEAD_GET_DUE_AT) ? 0 : col_time(res, 0, SQL_DEAD_GET_DUE_AT);
 	l->acknowledged_by = col_span(res, 0, SQL_DEAD_GET_SEEN_BY);
+	l->note = col_span(res, 0, SQL_DEAD_GET_NOTE);
 	l->resolution = (enum store_resolution)col_int(res, 0, SQL_DEAD_GET_RESOLUTION);
 	l->resolved_at = l->resolution != STORE_LETTER_OPEN ? col_time(res, 0, SQL_DEAD_GET_RESOLVED_AT) : 0;
 	l->by = col_span(res, 0, SQL_DEAD_GET_BY);
@@ -281,6 +284,7 @@ cause_read(const PGresult *res, int row, struct store_cause *c)
 		.seen_by = col_span(res, row, SQL_DEAD_CAUSES_SEEN_BY),
 		.note = col_span(res, row, SQL_DEAD_CAUSES_NOTE),
 		.seen_at = time_or_none(res, row, SQL_DEAD_CAUSES_SEEN_AT),
+		.owner = col_span(res, row, SQL_DEAD_CAUSES_OWNER),
 		.due_at = time_or_none(res, row, SQL_DEAD_CAUSES_DUE_AT),
 	};
 }

@@ -6,6 +6,7 @@
 -- $4 state int2[]        null: any state (numbers of enum task_state)
 -- $5 limit int4
 -- $6 bytes int8
+-- $7 from uuid           no older ones than this id: partitions outside of the two bounds are not opened
 -- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
 --         finished_at timestamptz, result bytea, message text, code text, class int2
@@ -27,19 +28,21 @@ from (
 			order by t.id desc rows between unbounded preceding and 1 preceding) before
 	from (
 		select n.id, n.lane, n.prio, n.max_attempts, n.created_at, n.run_at, n.options, n.payload
-		from taskq.task n where n.id < $1 order by n.id desc limit $2
+		from taskq.task n where n.id < $1 and n.id >= $7 order by n.id desc limit $2
 	) t
 	join taskq.lane l on l.id = t.lane
 	join taskq.queue q on q.id = l.queue_id
 	join taskq.kind k on k.id = l.kind_id
-	left join taskq.done d on d.id = t.id
+	left join lateral (
+		select d.* from taskq.done d where d.id = t.id and d.id < $1 and d.id >= $7 limit 1
+	) d on true
 	left join lateral (
 		select x.* from taskq.dead x where d.id is null and x.id = t.id and x.resolution is null limit 1
 	) x on true
 	left join lateral (
 		select s.* from taskq.lease s
 		where d.id is null and s.lo <= t.id and s.lo >= taskq.at(t.id, 0) and s.hi >= t.id
-		and not exists (select from taskq.tried r where r.id = t.id and r.lease_id = s.lease_id)
+		and not exists (select from taskq.tried r where r.id = t.id and r.id < $1 and r.id >= $7 and r.lease_id = s.lease_id)
 		order by s.lo desc limit 1
 	) s on true
 	left join lateral (
@@ -54,7 +57,7 @@ from (
 	left join taskq.amend a on a.id = t.id
 	left join lateral (
 		select f.at, f.message, f.code, f.class from taskq.tried f
-		where f.id = t.id and coalesce(d.status, 0) not in (1, 3) and f.why <> 3
+		where f.id = t.id and f.id < $1 and f.id >= $7 and coalesce(d.status, 0) not in (1, 3) and f.why <> 3
 		and f.at > all (select y.resolved_at from taskq.dead y where y.id = t.id and y.resolution = 1)
 		order by f.at desc limit 1
 	) e on true

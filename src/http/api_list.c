@@ -198,33 +198,41 @@ reply_link(struct http_request *r, const char *cursor)
 }
 
 static void
+render(const struct store_page *page, const char *cursor)
+{
+	struct buf *b = page->made;
+	int i;
+
+	buf_puts(b, "{\"items\":[");
+	for (i = 0; i < page->nrows; i++) {
+		if (i > 0)
+			buf_putc(b, ',');
+		task_render(b, &page->rows[i], TASK_SURFACE_V1, TASK_RENDER_VERSION, false);
+	}
+	if (page->more)
+		buf_printf(b, "],\"next_cursor\":\"%s\"}", cursor);
+	else
+		buf_puts(b, "],\"next_cursor\":null}");
+}
+
+static void
 on_page(void *arg, const struct store_page *page)
 {
 	struct api_call *c = api_call_of(arg);
 	char cursor[CURSOR_LEN + 1];
-	struct buf b = { 0 };
-	int i;
 
 	if (page->status != STORE_OK) {
 		api_reply_later(c->r, false);
 		return;
 	}
-	buf_puts(&b, "{\"items\":[");
-	for (i = 0; i < page->nrows; i++) {
-		if (i > 0)
-			buf_putc(&b, ',');
-		task_render(&b, &page->rows[i], TASK_SURFACE_V1, TASK_RENDER_VERSION, false);
-	}
-	if (page->more) {
+	if (page->more)
 		cursor_format(&page->next, cursor);
-		buf_printf(&b, "],\"next_cursor\":\"%s\"}", cursor);
+	if (page->made->len == 0)
+		render(page, cursor);
+	if (page->more)
 		reply_link(c->r, cursor);
-	} else {
-		buf_puts(&b, "],\"next_cursor\":null}");
-	}
 	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
-	http_reply(c->r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	http_reply(c->r, 200, "application/json", buf_span(page->made));
 }
 
 void

@@ -138,6 +138,7 @@ struct store_page {
 	int skipped;    /* of the offset; all of it unless the page is short */
 	bool more;      /* a next page may hold something; a short page with more is legal */
 	struct id next; /* where it begins: the `before` of the next call */
+	struct buf *made; /* what `fn` made of it, for those who asked the same and get the same page; empty for the first of them */
 };
 typedef void store_list_fn(void *arg, const struct store_page *page);
 void store_list(struct store *s, const struct store_filter *f, store_list_fn *fn, void *arg);

@@ -121,6 +121,11 @@ struct asker *asker_new(struct store *s) MUSTCHECK;
 void asker_close(struct asker *k); /* before its pool: what waits is answered */
 void asker_free(struct asker **k); /* after it */
 
+struct lister;
+struct lister *lister_new(struct store *s) MUSTCHECK;
+void lister_close(struct lister *k); /* as of the asker */
+void lister_free(struct lister **k);
+
 /* --- unique names: store_unique.c ------------------------------------------------------------------------------------------------ */
 
 bool unique_wanted(const struct item *it) MUSTCHECK;
@@ -151,6 +156,10 @@ void row_read(const PGresult *res, int row, int lane_column, struct task_row *r)
 void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get or list */
 struct request *read_request(
     struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
+/* The same for somebody who waits for the answer, and can ask again. */
+struct request *read_ask(struct store *s, request_fn *fn, void *arg) MUSTCHECK;
+/* Its queue may not show results for so long. */
+void read_hide_result(const struct store *s, struct task_row *row);
 
 /* --- work: store_lease.c knows what is open, store_step.c takes steps, store_worker.c is the identity -------------------------------- */
 
@@ -301,6 +310,7 @@ struct store {
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;
 	struct asker *asker;
+	struct lister *lister;
 	struct store_worker *worker;
 };
 

@@ -112,6 +112,7 @@ void request_free(struct request **r);
 /* Adds a statement, to be bound by the caller at once. */
 struct stmt *request_stmt(struct request *r, enum store_sql sql);
 void request_send(struct store_pool *p, struct request *r);
+bool request_waits(const struct request *r) MUSTCHECK; /* it was not sent, or is to be sent again */
 void request_send_first(struct store_pool *p, struct request *r); /* before all that wait */
 
 /* --- the wire: store_wire.c ------------------------------------------------------------------------------------------------------ */

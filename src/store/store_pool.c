@@ -118,6 +118,12 @@ request_send_first(struct store_pool *p, struct request *r)
 	enqueue(p, r, true);
 }
 
+bool
+request_waits(const struct request *r)
+{
+	return !list_empty(&r->node);
+}
+
 static void
 dequeue(struct store_pool *p, struct request *r)
 {

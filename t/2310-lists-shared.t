@@ -1,0 +1,91 @@
+#!/usr/bin/perl
+# A list that many ask for at once is read once or twice, and shows everything that was there before they asked; one that goes back over
+# midnight, where another stretch of partitions is opened, misses nothing.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Taskq;
+use Taskq::Machine qw(wait_for);
+use Test::More;
+
+my $t = Taskq->start(config => qq(workers = 0\nacceptors = 1\npostgres { lock_timeout = 1min\n statement_timeout = 1min\n deadline = 2min }));
+my @all = reverse map { $t->submit('shared', { n => $_ }, key => "shared-$_")->{id} } 1 .. 5;
+
+sub ids { return [map { $_->{id} } @{ $_[0]->json->{items} }] }
+
+# A session that keeps lists from being read: none of them gets past the lock.
+sub hold {
+	my $conninfo = Taskq->pg->conninfo;
+	open(my $session, '|-', Taskq::Postgres::psql_program(), '-Xq', '-o', '/dev/null', '-d', $conninfo) or die "psql: $!\n";
+	$session->autoflush(1);
+	print $session "begin; lock table taskq.amend in access exclusive mode;\n";
+	wait_for(sub { Taskq->pg->psql(q{select count(*) from pg_locks where relation = 'taskq.amend'::regclass and mode = 'AccessExclusiveLock' and granted}) > 0 },
+		30, 'the lock');
+	return $session;
+}
+
+# Lists that wait for it; the keeper may wait too.
+sub stuck { return Taskq->pg->psql(q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%g.queue, g.kind, g.grp%'}) }
+
+sub ask_many {
+	my ($n, $target) = @_;
+	return map { my $c = $t->connect; $c->send_request('GET', $target); $c } 1 .. $n;
+}
+
+for my $target ('/v1/tasks', '/v1/tasks?task_type=shared&status=pending', '/tasks?limit=50') {
+	subtest $target => sub {
+		is_deeply(ids($t->get($target)), \@all, 'as it is now');
+		my $session = hold();
+		my ($first) = ask_many(1, $target);
+		wait_for(sub { stuck() == 1 }, 30, 'the first is on its way');
+		my $before = $t->metric('taskq_postgres_statements_total');
+		unshift @all, $t->submit('shared', {}, key => "while $target")->{id};
+		my @more = ask_many(40, $target);
+		print $session "commit;\n";
+		close $session;
+		my $r = $first->response;
+		is($r->status, 200, 'the first is answered') or diag($r->body, $t->log_tail);
+		is_deeply([grep { "@{ ids($_->response) }" ne "@all" } @more], [], 'all who asked after a task was stored see it');
+		my $statements = $t->metric('taskq_postgres_statements_total') - $before;
+		note("$statements statements");
+		cmp_ok($statements, '<', 40, 'they were not read for one by one');
+	};
+}
+
+subtest 'another question is another answer' => sub {
+	my $session = hold();
+	my @targets = ('/v1/tasks?limit=2', '/v1/tasks?limit=3', '/v1/tasks?limit=2&task_type=none', '/v1/tasks?limit=2&queue=none', '/v1/tasks?limit=2&status=failed',
+		'/v1/tasks?idempotency_key=shared-1', '/v1/tasks?idempotency_key=shared-2');
+	my @got = map { ask_many(3, $_) } @targets;
+	print $session "commit;\n";
+	close $session;
+	my @want = map { ($_) x 3 } [@all[0, 1]], [@all[0 .. 2]], [], [], [], [$all[-1]], [$all[-2]];
+	is_deeply([map { ids($_->response) } @got], \@want, 'each has its own');
+};
+
+subtest 'over midnight' => sub {
+	Taskq->pg->psql(q{
+		insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, options, payload)
+		select (left(taskq.floor((date_trunc('day', now() at time zone 'UTC') at time zone 'UTC') - interval '1 second')::text, 24) || lpad(to_hex(n), 12, '0'))::uuid,
+			o.bucket, o.lane, o.prio, 3, o.created_at, o.options, '{}'
+		from (select * from taskq.task order by id limit 1) o, generate_series(1, 30) n});
+	my @days = split /\n/, Taskq->pg->psql('select id from taskq.task order by id desc');
+	is(scalar(@days), @all + 30, 'tasks of two days');
+	is_deeply(ids($t->get('/v1/tasks?limit=1000')), \@days, 'one page');
+	is_deeply(ids($t->get('/v1/tasks?limit=1000&status=pending')), \@days, 'by status');
+	is_deeply(ids($t->get('/v1/tasks?limit=1000&task_type=shared')), \@days, 'by type');
+	is_deeply(ids($t->get('/tasks?limit=10&offset=' . (@all + 5))), [@days[@all + 5 .. @all + 14]], 'beyond an offset');
+	for my $limit (3, scalar(@all), @all + 1, 30) {
+		my ($target, @got) = ("/v1/tasks?limit=$limit");
+		while ($target) {
+			my $r = $t->get($target);
+			push @got, @{ ids($r) };
+			($target) = ($r->header('link') || '') =~ /^<([^>]+)>/;
+		}
+		is_deeply(\@got, \@days, "pages of $limit");
+	}
+};
+
+is($t->stop, 0, 'drained');
+done_testing;

@@ -34,9 +34,6 @@ sub letters {
 	my @items = map { { task_type => $type, max_attempts => 1, idempotency_key => "$type-$$-$_-" . rand, %o } } 1 .. $n;
 	my $r = $t->post('/v1/tasks/batch', \@items);
 	die $r->body if $r->status != 200;
-	wait_for(sub { value("select count(*) from taskq.dead d join taskq.lane l on l.id = d.lane join taskq.kind k on k.id = l.kind_id where d.resolution is null and k.name = '$type'") >= $n }, 60, 'the letters');
-	value("insert into taskq.cause (queue_id, kind_id, reason, class, code, fingerprint, schema_version, sample, first_at, last_at) select l.queue_id, l.kind_id, 'X', 1, 'X', gen_random_uuid(), '', '', now(), now() from taskq.lane l join taskq.kind k on k.id = l.kind_id where k.name = '$type'");
-	value("update taskq.dead d set history = '[]', cause = (select max(c.id) from taskq.cause c join taskq.kind k on k.id = c.kind_id where k.name = '$type') where cause is null");
 	wait_for(sub { value("select count(*) from taskq.dead d where d.resolution is null and d.cause is not null
 		and d.lane in (select l.id from taskq.lane l join taskq.kind k on k.id = l.kind_id where k.name = '$type')") >= $n }, 60, 'the letters to be filed');
 	return map { $_->{id} || $_->{task}{id} } @{ $r->json->{items} || [] };

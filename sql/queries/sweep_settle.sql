@@ -9,17 +9,18 @@ with s as materialized (
 w as materialized (
 	select w.* from s
 	cross join lateral (
-		select w.* from taskq.swept w where w.sweep = s.id and w.id > s.looked order by w.id limit $1
+		select w.*, w.ctid tid from taskq.swept w where w.sweep = s.id and w.id > s.looked order by w.id limit $1
 	) w
 ),
 o as materialized (
-	select w.sweep, w.id, w.bucket, case when l.run is not null then 2 else d.status end outcome
+	select w.id, w.tid, case when l.run is not null then 2 else d.status end outcome
 	from w
 	left join lateral (select l.run from taskq.dead l where l.id = w.id and l.run > w.run limit 1) l on true
 	left join lateral (select d.status from taskq.done d where d.id = w.id limit 1) d on true
 ),
 g as (
-	delete from taskq.swept w using o where w.sweep = o.sweep and w.id = o.id and w.bucket = o.bucket and o.outcome is not null
+	-- whoever has the sweep is alone with these rows, so that they are where they were; a join might begin with all of them
+	delete from taskq.swept w where w.ctid = any (array(select o.tid from o where o.outcome is not null))
 )
 update taskq.sweep s set
 	succeeded = s.succeeded + n.succeeded, failed = s.failed + n.failed, cancelled = s.cancelled + n.cancelled,

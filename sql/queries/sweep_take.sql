@@ -114,9 +114,9 @@ m as materialized (
 	select r.*, q.k, f.fits, f.fits and not r.blocked goes
 	from q
 	cross join (select r.* from r order by r.place, r.of_at, r.id limit (select greatest(q.k, q.wide) from q)) r
+	left join lateral (select o.id from taskq.dead o where o.id = r.id and o.sweep = q.id limit 1) o on true
 	cross join lateral (
-		select (not q.filter ? 'label' or coalesce(r.labels @> (q.filter->'label'), false))
-			and not exists (select from taskq.dead o where o.id = r.id and o.sweep = q.id) fits
+		select (not q.filter ? 'label' or coalesce(r.labels @> (q.filter->'label'), false)) and o.id is null fits
 	) f
 ),
 n as materialized (
@@ -135,9 +135,10 @@ g as materialized (
 ),
 x as (
 	update taskq.dead d set resolution = q.act, resolved_at = now(), sweep = q.id, why = q.why, by = q.by
-	from q, g
-	where g.goes and d.id = g.id and d.lease_id = g.lease_id and d.bucket = g.bucket and d.resolution is null
-	returning d.id, d.lease_id, d.bucket, d.lane, d.prio, d.run, d.attempts, d.crashes, d.cause, g.kind
+	from q
+	-- a task has one open letter; a join might begin with all letters
+	where d.id = any (array(select g.id from g where g.goes)) and d.resolution is null
+	returning d.id, d.lease_id, d.bucket, d.lane, d.prio, d.run, d.attempts, d.crashes, d.cause
 ),
 a as (
 	insert into taskq.amend (id, bucket, version, payload)
@@ -147,8 +148,11 @@ a as (
 y as (
 	insert into taskq.ready (lane, prio, start, rid, bucket, lo, hi, n, run, attempts, crashes, amended)
 	select x.lane, x.prio, x.id, $2, x.bucket, x.id, x.id, 1, x.run, 0, 0,
-		q.payload is not null or exists (select from taskq.amend o where o.id = x.id)
-	from q, x where q.act = 1
+		q.payload is not null or o.id is not null
+	from q
+	cross join x
+	left join lateral (select o.id from taskq.amend o where o.id = x.id limit 1) o on true
+	where q.act = 1
 ),
 w as (
 	insert into taskq.swept (sweep, id, bucket, run) select q.id, x.id, x.bucket, x.run from q, x where q.act = 1
@@ -193,7 +197,7 @@ u as (
 			when v.why_none is not null then interval '100 ms'
 			else interval '0' end
 	from v
-	where s.id = v.id
+	where s.id = (select q.id from q)
 	returning s.*, v.state was
 ),
 t as (
@@ -202,4 +206,4 @@ t as (
 		'state', case u.state when 3 then 'done' else 'stopped' end, 'ended', u.ended_why), u.moved
 	from u where u.was = 1 and u.state <> 1
 )
-select x.lane, x.kind, q.act = 1, count(*) from q, x group by x.lane, x.kind, q.act
+select x.lane, c.kind, q.act = 1, count(*) from q, x join c on c.id = x.cause group by x.lane, c.kind, q.act

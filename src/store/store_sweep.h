@@ -56,7 +56,7 @@ struct store_sweep {
 
 /* --- a preview: store_sweep.c ------------------------------------------------------------------------------------------------- */
 
-#define STORE_SWEEP_BOUND 20000 /* letters that are looked at */
+#define STORE_SWEEP_BOUND 10000 /* letters that are looked at */
 #define STORE_SWEEP_SAMPLE 10
 struct store_sweep_count {
 	enum store_status status;

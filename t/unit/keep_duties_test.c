@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "spool/spool.h"
 #include "store/store_deliver.h"
+#include "store/store_dead.h"
 #include "store/store_sweep.h"
 #include "store/store_watch.h"
 
@@ -94,6 +95,9 @@ VERB(store_lapse, "lapse")
 VERB(store_watch, "watch")
 VERB(store_purge_progress, "progress")
 VERB(store_sweep, "sweep")
+VERB(store_file_letters, "file")
+VERB(store_watch_letters, "letters")
+VERB(store_purge_letters, "old-letters")
 
 int64_t
 store_due(const struct store *s UNUSED, enum store_due what)
@@ -185,7 +189,7 @@ static bool
 first_round(void)
 {
 	return times("boot ") == 1 && times("promote ") == 1 && times("reap ") == 1 && times("partitions ") == 1 &&
-	       times("purge ") == 1;
+	       times("purge ") == 1 && times("file ") == 1 && times("old-letters ") == 1;
 }
 
 static bool

@@ -50,7 +50,8 @@ sub sweep {
 	return "insert into taskq.sweep (id, @{[join ', ', @names]}) overriding system value values ($sweeps, @{[join ', ', @all{@names}]})";
 }
 my $rid = 1000;
-sub step { my ($kinds, $rooms) = @_; return [[['sweep_lock'], ['sweep_settle', 500], ['sweep_take', 500, $rid++, $kinds || "'{}'", $rooms || "'{}'"]]] }
+our $most = 500;
+sub step { my ($kinds, $rooms) = @_; return [[['sweep_lock'], ['sweep_settle', 500], ['sweep_take', $most, $rid++, $kinds || "'{}'", $rooms || "'{}'"]]] }
 # Steps until nothing is due; time is taken out of the way.
 sub steps {
 	my ($n, @room) = @_;
@@ -223,6 +224,13 @@ is(ready(), '0', 'and less while it begins slowly');
 fresh(sweep('{}', rate => 500, tat => "now() - interval '10 s'"));
 steps(1);
 is(ready(), '0', 'a slow one moves one at a time');
+
+{
+	local $most = 2;
+	fresh(sweep('{"label": {"even": "neither"}}', rate => 100, tat => "now() - interval '1 min'"));
+	steps(1);
+	is(do_it("select state || ' ' || walked || ' ' || (due_at <= clock_timestamp()) from taskq.sweep"), '1 false true', 'a step that only passed letters is followed at once');
+}
 
 # --- payloads -------------------------------------------------------------------------------------------------------------------
 

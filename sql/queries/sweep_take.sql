@@ -1,7 +1,8 @@
 -- sweep_take: a step of the locked sweep: as many of its letters as may go now are resolved, become tasks again or end as failed, and all that
 -- the sweep must remember is written with them.  It takes open letters that were filed and had died when it was made, cause by cause, each
 -- task once.  It begins when all of those are filed.  Of what is blocked it passes the letters, and counts them; before what is paused, or
--- whose handler has no room, it stops until that is over: nothing piles up before a handler that does not work.
+-- whose handler has no room, it stops until that is over: nothing piles up before a handler that does not work.  A step that only
+-- passed letters is followed by the next at once, whatever the rate.
 -- Pace: what was not used of the rate is lost after 0.3 s, or one letter, so that no rest is caught up with.
 -- $1 most int4
 -- $2 rid int8            makes the new rows unique
@@ -193,6 +194,7 @@ u as (
 		due_at = v.t + case when v.state <> 1 or v.stop is not null then interval '1 s'
 			when v.ends then interval '250 ms'
 			when v.why_stops is not null or v.why_none = 'filing' then interval '200 ms'
+			when v.k > 0 and v.moves = 0 then interval '0'
 			when v.rate > 0 then greatest(0.1, least(1 / v.pace, 5)) * interval '1 s'
 			when v.why_none is not null then interval '100 ms'
 			else interval '0' end

@@ -245,10 +245,10 @@ is(do_it("select string_agg(taskq.pos(lo)::text, ' ') from taskq.ready where ame
 # --- a new one --------------------------------------------------------------------------------------------------------------------
 
 sub makes {
-	my ($token, $filter, $fp) = @_;
+	my ($token, $filter, $fp, $idle) = @_;
 	do_it('begin');
 	do_it('execute sweep_gate');
-	my $answer = do_it("execute sweep_new('$token', '@{[$fp || '']}', 1, '$filter', 0, 0, 0, 0, null, 0, null, null, 'me', 'so', 5, '{}')");
+	my $answer = do_it("execute sweep_new('$token', '@{[$fp || '']}', 1, '$filter', 0, 0, 0, 0, null, 0, null, null, 'me', 'so', 5, '{}', @{[$idle || 'false']})");
 	do_it('commit');
 	return $answer;
 }
@@ -281,7 +281,10 @@ fresh();
 my ($made) = makes('one', '{}', 'f') =~ /^(\d+)/;
 like(makes('one', '{}', 'f'), qr/^\|$made\|t\|\|/, 'the same token finds what it made');
 like(makes('one', '{"queue": "x"}', 'g'), qr/^\|$made\|f\|\|/, 'and is told when it asks for something else');
+like(makes('one', '{}', 'f', 'true'), qr/^\|$made\|t\|\|/, 'also when no letter is left that it means');
+like(makes('two', '{}', 'f', 'true'), qr/^\|\|\|$made\|1$/, 'one that means no letter is told what is in its way');
 do_it("update taskq.sweep set state = 4, ended_at = now()");
+is(makes('two', '{}', 'f', 'true'), '||||', 'what means no letter is not made');
 like(makes('two', '{}'), qr/^\d+\|/, 'what is over is in nobody\'s way');
 
 sub sets { my ($to) = @_; return do_it("execute sweep_set($made, $to, 'you', 'yes')") ? 1 : 0 }

@@ -110,6 +110,13 @@ is(value("select count(*) || ' ' || min(run) || ' ' || max(run) from taskq.done 
 is(value("select count(*) || ' ' || count(distinct id) from taskq.dead where resolution = 1 and sweep = $id"), '200 200', 'each letter says by what');
 is(value('select count(*) from taskq.swept'), 0, 'nothing is left to look after');
 is(value("select string_agg(act || ' ' || n, ', ' order by id) from taskq.audit where (target->>'sweep')::int = $id"), 'replay 200, replay.end 200', 'it is in the audit');
+refused('letters that were replayed cannot be replayed', act('replays', { task_type => 'a' }), 409, 'no_letters');
+refused('nor by id', act('replays', { ids => [value("select id from taskq.dead where sweep = $id limit 1")] }), 409, 'no_letters');
+refused('nor are there any of a code that nobody has', act('discards', { code => 'NO_SUCH' }), 409, 'no_letters');
+is(value('select count(*) from taskq.sweep'), 1, 'nothing was made');
+$r = $t->post('/v1/dead/replays', $body, %key);
+is($r->status . ' ' . $r->json->{id}, "200 $id", 'the request that made one finds it still');
+refused('a discard with its key and its body is another act', $t->post('/v1/dead/discards', $body, %key), 422, 'key_mismatch');
 refused('what is over cannot be paused', $t->post("/v1/dead/replays/$id/pause", { @who }), 409, 'replay_over');
 
 # --- a handler that does not bear it ---------------------------------------------------------------------------------------------
@@ -129,13 +136,13 @@ is(wait_state($id, 'done')->{succeeded}, 12, 'without one the rest follows');
 $id = act('replays', { task_type => 'b' }, rate => 0.1)->json->{id};
 refused('another one of the same letters', act('discards', { all => \1 }), 409, 'overlaps');
 is(act('discards', { all => \1 })->json->{replay}, $id, 'is told which is in its way');
-is(act('discards', { task_type => 'c' })->status, 201, 'one of others is not in its way');
+refused('one of others is not in its way', act('discards', { task_type => 'c' }), 409, 'no_letters');
 is($t->post("/v1/dead/replays/$id/pause", { @who })->json->{state}, 'paused', 'it is paused');
 is($t->post("/v1/dead/replays/$id/pause", { @who })->json->{state}, 'paused', 'twice is the same');
 is($t->post("/v1/dead/replays/$id/resume", { @who })->json->{state}, 'running', 'it goes on');
 is($t->post("/v1/dead/replays/$id/cancel", { @who })->json->{state}, 'cancelled', 'it is cancelled');
 refused('and stays so', $t->post("/v1/dead/replays/$id/resume", { @who }), 409, 'replay_over');
-is($t->get('/v1/dead/replays?limit=2')->json->{items}[1]{id}, $id, 'the list has the newest first');
+is($t->get('/v1/dead/replays?limit=2')->json->{items}[0]{id}, $id, 'the list has the newest first');
 
 # --- blocked ----------------------------------------------------------------------------------------------------------------------
 

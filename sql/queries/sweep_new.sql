@@ -17,7 +17,8 @@
 -- $14 why text
 -- $15 total int8
 -- $16 asked text        the filter in the words of who asked: JSON
--- result: made int8 (null: not made), known int8 (has the token), same bool (and asked for the same), other int8 (overlaps), act int2 (of that)
+-- $17 idle bool         no letter is meant, as was seen before: it is not made
+-- result: made int8 (null: not made; when all are, no letter was meant), known int8 (has the token), same bool (and asked for the same), other int8 (overlaps), act int2 (of that)
 -- tables: sweep, audit
 with f as materialized (
 	select $4::jsonb g
@@ -48,7 +49,7 @@ o as materialized (
 i as (
 	insert into taskq.sweep (token, fp, act, filter, rate, slow, concurrency, canary, stop_share, stop_least, most, payload, by, why, total, asked)
 	select $1, $2, $3, f.g, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
-	from f where not exists (select from t) and not exists (select from o)
+	from f where not $17 and not exists (select from t) and not exists (select from o)
 	returning id
 ),
 a as (

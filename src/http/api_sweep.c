@@ -137,10 +137,15 @@ refuse_made(struct api_sweep *g, const struct store_sweep_made *m)
 	struct http_problem p = { .status = 409, .code = "overlaps" };
 	struct arena *arena = http_arena(g->c.r);
 
-	if (m->other == 0) {
+	if (m->known != 0) {
 		p.status = 422;
 		p.code = "key_mismatch";
 		p.detail = "this key was used for another act; nothing was done now";
+	} else if (m->other == 0) {
+		p.code = "no_letters";
+		p.detail =
+		    "no open dead letter fits the filter: the others were resolved before, or there never was one; "
+		    "nothing was done. GET /v1/dead/summary and GET /v1/dead show what there is";
 	} else {
 		p.detail = arena_printf(arena,
 		    "%s %" PRId64
@@ -176,7 +181,10 @@ make(struct api_sweep *g)
 	struct span body = http_body(g->c.r);
 	struct buf b = { 0 };
 
-	digest_sha256(body.ptr, body.len, fp);
+	buf_puts(&b, store_act_word(g->wish.act));
+	buf_put(&b, body.ptr, body.len);
+	digest_sha256(b.data, b.len, fp);
+	buf_reset(&b);
 	api_dead_filter_put(g->c.r, &b, &g->filter.f);
 	g->wish.asked = buf_span(&b);
 	g->wish.filter = &g->filter.f;
@@ -196,6 +204,7 @@ on_count(void *arg, const struct store_sweep_count *n)
 		reply_count(g, n);
 	} else {
 		g->wish.total = n->exact || n->n > n->estimate ? n->n : n->estimate;
+		g->wish.idle = n->exact && n->n == 0;
 		make(g);
 	}
 }

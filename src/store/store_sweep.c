@@ -209,7 +209,7 @@ read_made(const struct making *g, const PGresult *res, struct store_sweep_made *
 	m->known = col_int(res, 0, SQL_SWEEP_NEW_KNOWN);
 	m->other = col_int(res, 0, SQL_SWEEP_NEW_OTHER);
 	m->act = (enum store_act)col_int(res, 0, SQL_SWEEP_NEW_ACT);
-	if (m->other != 0 || (m->known != 0 && !col_bool(res, 0, SQL_SWEEP_NEW_SAME)))
+	if (m->known == 0 ? m->made == 0 : !col_bool(res, 0, SQL_SWEEP_NEW_SAME))
 		m->status = STORE_REFUSED;
 	if (m->made == 0)
 		return;
@@ -271,6 +271,7 @@ store_sweep_make(struct store *s, const struct store_sweep_wish *w, store_sweep_
 	audit_bind(t, &w->who);
 	stmt_int8(t, w->total);
 	stmt_text(t, w->asked);
+	stmt_bool(t, w->idle);
 	request_send(store_any_pool(s), r);
 }
 

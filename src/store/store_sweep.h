@@ -82,9 +82,10 @@ struct store_sweep_wish {
 	const uint8_t *fp;   /* DIGEST_LEN bytes: of what was asked */
 	struct store_who who;
 	int64_t total;
+	bool idle; /* no letter is meant: only one that is known already is found */
 };
 /* made: now.  known: by an earlier request with this token; REFUSED when that asked for something else.  REFUSED with `other`: a sweep that
- * is not over, and may mean one of the same letters. */
+ * is not over, and may mean one of the same letters; without any: it was idle. */
 struct store_sweep_made {
 	enum store_status status;
 	int64_t made, known, other; /* 0: none */

@@ -218,7 +218,7 @@ CREATE TABLE taskq.dead (
     by text,
     CONSTRAINT dead_resolution CHECK ((resolution = ANY (ARRAY[1, 2, 3]))),
     CONSTRAINT dead_resolved CHECK (((resolution IS NULL) = (resolved_at IS NULL))),
-    CONSTRAINT dead_schema CHECK ((num_nonnulls(cause, history) = ANY (ARRAY[0, 2])))
+    CONSTRAINT dead_schema CHECK (((cause IS NULL) OR (history IS NOT NULL)))
 );
 
 COMMENT ON COLUMN taskq.dead.resolution IS 'null: open; 1 replayed, 2 discarded, 3 fixed by hand';
@@ -227,7 +227,7 @@ COMMENT ON COLUMN taskq.dead.cause IS 'null: just written, the keeper has not fi
 
 COMMENT ON COLUMN taskq.dead.tail IS 'end of what the handler wrote to stderr, or of the body of its answer';
 
-COMMENT ON COLUMN taskq.dead.history IS 'every attempt, as it was when the letter was filed: tried rows do not live as long';
+COMMENT ON COLUMN taskq.dead.history IS 'every attempt, as it was when the letter was filed: tried rows do not live as long; of an imported letter as it came';
 
 COMMENT ON COLUMN taskq.dead.sweep IS 'that resolved it; null: a single act of somebody';
 

@@ -42,7 +42,7 @@ l as materialized (
 	) d
 ),
 f as (
-	update taskq.dead d set cause = l.cause, trace_id = l.trace, labels = l.labels::jsonb, history = coalesce((
+	update taskq.dead d set cause = l.cause, trace_id = l.trace, labels = l.labels::jsonb, history = coalesce(d.history, (
 		select jsonb_agg(jsonb_build_object('run', r.run, 'why', r.why, 'worker', r.worker, 'node', w.node, 'started_at', r.started_at,
 			'at', r.at, 'class', r.class, 'code', r.code, 'message', r.message, 'exit', r.exit, 'tail', r.tail) order by r.at, r.run)
 		from (select r.* from taskq.tried r where r.id = l.id and r.why <> 3 order by r.at desc, r.run desc limit $9) r

@@ -82,11 +82,11 @@ alter table taskq.dead
 	add column by text,
 	drop constraint dead_resolution,
 	add constraint dead_resolution check (resolution in (1, 2, 3)),
-	add constraint dead_schema check (num_nonnulls(cause, history) in (0, 2));
+	add constraint dead_schema check (cause is null or history is not null);
 comment on column taskq.dead.cause is 'null: just written, the keeper has not filed it yet';
 comment on column taskq.dead.resolution is 'null: open; 1 replayed, 2 discarded, 3 fixed by hand';
 comment on column taskq.dead.tail is 'end of what the handler wrote to stderr, or of the body of its answer';
-comment on column taskq.dead.history is 'every attempt, as it was when the letter was filed: tried rows do not live as long';
+comment on column taskq.dead.history is 'every attempt, as it was when the letter was filed: tried rows do not live as long; of an imported letter as it came';
 comment on column taskq.dead.sweep is 'that resolved it; null: a single act of somebody';
 create index dead_unfiled on taskq.dead (died_at) where cause is null;
 create index dead_cause on taskq.dead (cause, died_at, id) where resolution is null;

@@ -29,6 +29,20 @@ how_word(enum store_attempt_how how)
 	UNREACHABLE("no such end of a run");
 }
 
+bool
+api_attempt_how(struct span word, enum store_attempt_how *how_r)
+{
+	static const enum store_attempt_how all[] = { STORE_ATTEMPT_RETRY, STORE_ATTEMPT_DEAD, STORE_ATTEMPT_FAILED,
+		STORE_ATTEMPT_PUT_OFF, STORE_ATTEMPT_SUCCEEDED, STORE_ATTEMPT_CANCELLED };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (span_is(word, how_word(all[i]))) {
+			*how_r = all[i];
+			return true;
+		}
+	return false;
+}
+
 static void
 put_number(struct buf *b, const char *before, bool there, int64_t n)
 {

@@ -98,7 +98,23 @@ put_rest(struct http_request *r, struct buf *b, const struct store_letter *l)
 		buf_printf(b, ",\"replay\":%jd", (intmax_t)l->sweep);
 	else
 		buf_puts(b, ",\"replay\":null");
+	put_time(r, b, ",\"expires_at\":", l->expires_at);
 	put_raw(b, ",\"payload\":", l->payload);
+}
+
+void
+api_dead_put(
+    struct http_request *r, struct buf *b, const struct store_letter *l, const struct store_attempt *all, int n)
+{
+	put_letter(r, b, l);
+	put_rest(r, b, l);
+	buf_puts(b, ",\"history\":[");
+	for (int i = 0; i < n; i++) {
+		if (i > 0)
+			buf_putc(b, ',');
+		api_put_attempt(r, b, &all[i]);
+	}
+	buf_puts(b, "]}");
 }
 
 /* --- one --------------------------------------------------------------------------------------------------------------------- */
@@ -126,15 +142,7 @@ on_letter(void *arg, enum store_status status, const struct store_letter *l, con
 			reply_none(c);
 		return;
 	}
-	put_letter(c->r, &b, l);
-	put_rest(c->r, &b, l);
-	buf_puts(&b, ",\"history\":[");
-	for (int i = 0; i < n; i++) {
-		if (i > 0)
-			buf_putc(&b, ',');
-		api_put_attempt(c->r, &b, &all[i]);
-	}
-	buf_puts(&b, "]}");
+	api_dead_put(c->r, &b, l, all, n);
 	api_reply_json(c, &b);
 }
 

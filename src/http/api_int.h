@@ -124,6 +124,7 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 void api_put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a);
 /* Members exit, http_status and signal, with a comma before them; at most one is not null. */
 void api_put_exit(struct buf *b, int exit);
+bool api_attempt_how(struct span word, enum store_attempt_how *how_r) MUSTCHECK; /* as put_attempt writes it */
 
 /* --- api_handlers.c --------------------------------------------------------------------------------------------------------- */
 

@@ -66,6 +66,7 @@ struct store_letter {
 	struct span group, ordering_key;
 	int priority;
 	int64_t run_at;
+	int64_t expires_at; /* 0: it did not */
 	int64_t first_seen; /* the first letter of its cause; 0: not filed yet */
 	struct span owner;  /* of its cause, as the three that follow; empty: none */
 	int64_t due_at;     /* 0: never */
@@ -194,6 +195,24 @@ typedef void store_watched_fn(void *arg, const struct store_watched *w);
 void store_escalate(struct store *s, store_watched_fn *fn, void *arg);
 /* at: `now` of what was given out; 0: nobody could be told.  Should this be lost, it is told once more. */
 void store_escalated(struct store *s, int32_t cause, int64_t at);
+
+/* --- from elsewhere: store_dead_move.c -------------------------------------------------------------------------------------------------- */
+
+/* A letter that becomes an open one here, with its task and its attempts; then it is filed like any other.  Of the letter count: id, queue,
+ * task_type, group, ordering_key, priority, run, attempts, crashes, max_attempts, reason, class, code, message, exit, created_at, died_at,
+ * run_at, tail, payload. */
+#define STORE_IMPORTS 100
+struct store_import {
+	struct store_letter letter;
+	struct span options; /* of the task, packed */
+	const struct store_attempt *history;
+	int nhistory;
+};
+/* OK: the id of each, another one where its own has no place here; zero: a task or a letter of that id was here already.  REFUSED: there is one
+ * among them that the database does not take, and none was imported.  UNSURE: send them again.  Null otherwise. */
+typedef void store_import_fn(void *arg, enum store_status status, const struct id *ids, int n);
+void store_dead_import(struct store *s, const struct store_import *all, int n, const struct store_who *who,
+    struct span target, store_import_fn *fn, void *arg);
 
 /* --- sweeps: replay, discard, fix; blocks ------------------------------------------------------------------------------------------- */
 

@@ -181,11 +181,12 @@ detail_read(const PGresult *res, struct store_letter *l)
 static void
 detail_read_rest(const PGresult *res, struct store_letter *l)
 {
-	struct task_row options = { 0 };
+	struct task_row options = { .created_at = l->created_at };
 
 	if (task_options_unpack(col_span(res, 0, SQL_DEAD_GET_OPTIONS), &options)) {
 		l->schema_version = options.schema_version;
 		l->trace_id = options.trace_id;
+		l->expires_at = task_expires_at(&options);
 	}
 	l->run_at = col_null(res, 0, SQL_DEAD_GET_RUN_AT) ? 0 : col_time(res, 0, SQL_DEAD_GET_RUN_AT);
 	l->first_seen = col_null(res, 0, SQL_DEAD_GET_FIRST_SEEN) ? 0 : col_time(res, 0, SQL_DEAD_GET_FIRST_SEEN);

@@ -70,9 +70,8 @@ my @by = ("'me'", "'why'");
 sub claim { my ($worker, $lease_id, $k) = @_; return [[['claim', $worker, 2, $lease_id, lanes(), "array[$k]", 'array[16]']]] }
 sub finish {
 	my ($last, @n) = @_;
-	my @lease = (ids(0), 'array[100::int8]');
-	my @none = ("'{}'", "'{}'");
-	return [[['finish', ids(@n), ids((0) x @n), each_of(scalar @n, '100::int8'), each_of(scalar @n, "'\"r\"'::bytea"), $last ? (@lease, @none) : (@none, @lease)]]];
+	my $n = @n;
+	return [[['finish', ids(@n), each_of($n, "'\"r\"'::bytea"), ids(0), 'array[100::int8]', 'array[1]', "array[$n]", $last ? 'array[true]' : 'array[false]']]];
 }
 sub left { return (ids(@_), ids((0) x @_), each_of(scalar @_, '100::int8')) }
 sub failure { my ($n) = @_; return (each_of($n, '1::int2'), each_of($n, '0::int2'), each_of($n, '1::int2'), each_of($n, "'C'"), each_of($n, "'m'"), each_of($n, '1'), each_of($n, 'now()'), each_of($n, "''")) }
@@ -175,10 +174,10 @@ seen('outcomes hold the lease', { lease_share => ['for key share of l', ''], bur
 seen('cancel looks at tried', { cancel_leased => ['and not exists \(select from taskq.tried.*?\)', ''] }, $moved, cancel(3), revive(3));
 seen('promotion drops what is done', { promote => ['where not exists \(select from taskq.done.*?\)', '' ], lease_share => ['for key share of l', ''] },
     $leased, retry(1), cancel(1), promote());
-seen('finish is fenced by the lease', { finish => ['with x as.*join a on.*?a.hi',
+seen('finish is fenced by the lease', { finish => ['with x as.*cross join lateral unnest.*?a.hi',
 	"insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at, result) " .
-	"select u.id, 1, u.lease_id, 1, 1, 1, 1, 0, now(), u.result from unnest(\$1, \$2, \$3, \$4) u(id, lo, lease_id, result) " .
-	"where 0 <= cardinality(\$5) + cardinality(\$6) + cardinality(\$7) + cardinality(\$8)"] }, $leased, release(), finish(0, 0, 1));
+	"select u.id, 1, (\$4)[1], 1, 1, 1, 1, 0, now(), u.result from unnest(\$1, \$2) u(id, result) " .
+	"where 0 <= cardinality(\$3) + cardinality(\$5) + cardinality(\$6) + cardinality(\$7)"] }, $leased, release(), finish(0, 0, 1));
 seen('claims lock what they take', { claim => ['for update skip locked', ''] }, $all_ready, claim(7, 200, 2), claim(8, 300, 3));
 seen('a letter is revived once', { retry_dead => ['and resolution is null\n', "\n"] }, $moved, revive(3), revive(3, 6001));
 

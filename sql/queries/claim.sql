@@ -46,13 +46,14 @@ s as materialized (
 	where c.before < c.most
 ),
 d as (
+	-- (any: what is no equality cannot be merged, so no walk over all that is ready is considered, however little it was at ANALYZE)
 	delete from taskq.ready r using s
-	where r.lane = s.lane and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut = s.hi
+	where r.lane = any (array[s.lane]) and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut = s.hi
 ),
 u as (
 	update taskq.ready r set lo = taskq.at(s.cut, taskq.pos(s.cut) + 1), n = greatest(r.n - (taskq.pos(s.cut) - taskq.pos(s.lo) + 1), 0)
 	from s
-	where r.lane = s.lane and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut < s.hi
+	where r.lane = any (array[s.lane]) and r.prio = s.prio and r.start = s.start and r.rid = s.rid and r.bucket = s.bucket and s.cut < s.hi
 ),
 l as (
 	insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended)

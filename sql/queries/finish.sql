@@ -1,29 +1,33 @@
 -- finish: successes, fenced: only ids inside a lease that still exists with its lease_id get a done row.  A lease whose last
--- tasks these are goes in the same statement.  The plain INSERT is the fast one; when a row is there already (cancelled, or
--- a repetition) it fails with 23505 and finish_again takes over.
--- $1 id uuid[]
--- $2 lo uuid[]           of the lease of each id
--- $3 lease_id int8[]     of each id
--- $4 result bytea[]
--- $5 xlo uuid[]          leases that end with this statement
--- $6 xlease int8[]
--- $7 plo uuid[]          leases that live on
--- $8 please int8[]
+-- tasks these are goes in the same statement.  The ids come lease by lease, so that each is held against its own lease and no other.  The
+-- plain INSERT is the fast one; when a row is there already (cancelled, or a repetition) it fails with 23505 and finish_again takes over.
+-- $1 id uuid[]           sorted by lease
+-- $2 result bytea[]
+-- $3 lo uuid[]           each of the leases once
+-- $4 lease_id int8[]
+-- $5 first int4[]        its ids are $1[first:last]
+-- $6 last int4[]
+-- $7 ends bool[]         it ends with this statement; else it lives on
 -- result: id uuid        accepted
 -- tables: lease, done
 with x as materialized (
-	delete from taskq.lease l using unnest($5, $6) f(lo, lease_id)
-	where l.lo = f.lo and l.lease_id = f.lease_id
-	returning l.*
+	-- (any: what is no equality cannot be merged, so no walk over all the leases is considered, however few there were at ANALYZE)
+	delete from taskq.lease l using unnest($3, $4, $5, $6, $7) f(lo, lease_id, first, last, ends)
+	where f.ends and l.lo = any (array[f.lo]) and l.lease_id = f.lease_id
+	returning l.lo, l.hi, l.lease_id, l.bucket, l.lane, l.run, l.attempts, l.crashes, f.first, f.last
 ),
 p as materialized (
-	select l.* from unnest($7, $8) f(lo, lease_id)
-	join taskq.lease l on l.lo = f.lo and l.lease_id = f.lease_id
-	for key share of l
+	select l.lo, l.hi, l.lease_id, l.bucket, l.lane, l.run, l.attempts, l.crashes, f.first, f.last
+	from unnest($3, $4, $5, $6, $7) f(lo, lease_id, first, last, ends)
+	cross join lateral (
+		select l.* from taskq.lease l where l.lo = f.lo and l.lease_id = f.lease_id for key share of l offset 0
+	) l
+	where not f.ends
 ),
 a as materialized (select * from x union all select * from p)
 insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at, result)
 select u.id, a.bucket, a.lease_id, a.lane, 1, a.run + 1, a.attempts + 1, a.crashes, now(), u.result
-from unnest($1, $2, $3, $4) u(id, lo, lease_id, result)
-join a on a.lo = u.lo and a.lease_id = u.lease_id and u.id >= a.lo and u.id <= a.hi
+from a
+cross join lateral unnest(($1)[a.first:a.last], ($2)[a.first:a.last]) u(id, result)
+where u.id >= a.lo and u.id <= a.hi
 returning id

@@ -1,28 +1,31 @@
 -- finish_again: the same as finish for a repetition: what is there already stays, and what left the lease another way is refused.
 -- finish_read tells which of them are mine.
 -- $1 id uuid[]
--- $2 lo uuid[]
--- $3 lease_id int8[]
--- $4 result bytea[]
--- $5 xlo uuid[]
--- $6 xlease int8[]
--- $7 plo uuid[]
--- $8 please int8[]
+-- $2 result bytea[]
+-- $3 lo uuid[]
+-- $4 lease_id int8[]
+-- $5 first int4[]
+-- $6 last int4[]
+-- $7 ends bool[]
 -- tables: lease, tried, done
 with x as materialized (
-	delete from taskq.lease l using unnest($5, $6) f(lo, lease_id)
-	where l.lo = f.lo and l.lease_id = f.lease_id
-	returning l.*
+	delete from taskq.lease l using unnest($3, $4, $5, $6, $7) f(lo, lease_id, first, last, ends)
+	where f.ends and l.lo = any (array[f.lo]) and l.lease_id = f.lease_id
+	returning l.lo, l.hi, l.lease_id, l.bucket, l.lane, l.run, l.attempts, l.crashes, f.first, f.last
 ),
 p as materialized (
-	select l.* from unnest($7, $8) f(lo, lease_id)
-	join taskq.lease l on l.lo = f.lo and l.lease_id = f.lease_id
-	for key share of l
+	select l.lo, l.hi, l.lease_id, l.bucket, l.lane, l.run, l.attempts, l.crashes, f.first, f.last
+	from unnest($3, $4, $5, $6, $7) f(lo, lease_id, first, last, ends)
+	cross join lateral (
+		select l.* from taskq.lease l where l.lo = f.lo and l.lease_id = f.lease_id for key share of l offset 0
+	) l
+	where not f.ends
 ),
 a as materialized (select * from x union all select * from p)
 insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at, result)
 select u.id, a.bucket, a.lease_id, a.lane, 1, a.run + 1, a.attempts + 1, a.crashes, now(), u.result
-from unnest($1, $2, $3, $4) u(id, lo, lease_id, result)
-join a on a.lo = u.lo and a.lease_id = u.lease_id and u.id >= a.lo and u.id <= a.hi
-where not exists (select from taskq.tried r where r.id = u.id and r.lease_id = u.lease_id)
+from a
+cross join lateral unnest(($1)[a.first:a.last], ($2)[a.first:a.last]) u(id, result)
+where u.id >= a.lo and u.id <= a.hi
+and not exists (select from taskq.tried r where r.id = u.id and r.lease_id = a.lease_id)
 on conflict do nothing

@@ -52,6 +52,7 @@ hold_answer(struct hold *h, enum store_status status)
 		h->fn(h->arg, status, h->replies, h->n);
 	lease_table_clear(&h->step.leases);
 	buf_free(&h->step.step.lease_ids);
+	buf_free(&h->step.step.finish);
 	arena_free(&h->arena);
 	h->magic = 0;
 	mem_free(&h);

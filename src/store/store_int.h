@@ -209,6 +209,7 @@ struct stepping {
 	bool again;           /* a try may have committed, or a row was there already */
 	bool uncertain;       /* a try may have committed */
 	struct buf lease_ids; /* int64_t of each try that was sent */
+	struct buf finish;    /* const struct store_outcome *: the successes that travel now, by lease */
 	struct request *request;
 	int at_finish, at_retry, at_put_off, at_bury, at_discard, at_tried, at_giveback, at_claim_again,
 	    at_exact; /* places of statements; -1: not there */
@@ -257,6 +258,9 @@ struct claim_got { /* of a turn */
 int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
     struct claim_got *got_r);
 bool *claim_full(struct store_worker *w, int ntasks, const struct claim_got *got, bool again) MUSTCHECK;
+void outcome_mark_leaving(struct store_worker *w); /* which leases end with this window, and whether by successes alone */
+void finish_add(struct store_worker *w, struct request *r);
+void finish_take(struct stepping *st, const struct request *r);
 void outcome_add(struct store_worker *w, struct request *r);
 void outcome_take(struct stepping *st, const struct request *r);
 

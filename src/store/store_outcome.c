@@ -1,18 +1,12 @@
 /* store_outcome.c - outcomes as statements, and which of them were accepted.
  *
- * Successes are one plain insert, fenced by their leases.  Everything else leaves its lease by a row of `tried`, after the leases were locked
+ * Successes are one plain insert, fenced by their leases: store_finish.c.  Everything else leaves its lease by a row of `tried`, after the leases were locked
  * in a statement before.  A lease whose last tasks these are goes along: with the successes when they are all, else behind the last statement.
  * A repetition uses the texts that let stand what is there and reads back which of it is mine.  Logs nothing.  Next: store_lease.c.
  */
 #include "store/store_int.h"
 
 typedef bool outcome_pick(const struct store_outcome *o);
-
-static bool
-is_success(const struct store_outcome *o)
-{
-	return o->kind == STORE_SUCCEEDED;
-}
 
 static bool
 is_retry(const struct store_outcome *o)
@@ -152,8 +146,8 @@ bind_failure(struct stmt *t, const struct stepping *st, outcome_pick *pick)
 }
 
 /* Which leases end with this window, and whether by successes alone. */
-static void
-mark_leaving(struct store_worker *w)
+void
+outcome_mark_leaving(struct store_worker *w)
 {
 	struct stepping *st = &w->step;
 	const struct store_outcome *o;
@@ -176,9 +170,9 @@ mark_leaving(struct store_worker *w)
 	}
 }
 
-/* The leases of the picked outcomes, each once, as two arrays: those that end by successes alone, or the others. */
+/* The leases of the picked outcomes, each once, as two arrays; but for those that end by successes alone. */
 static void
-bind_leases(struct store_worker *w, struct stmt *t, outcome_pick *pick, bool ending)
+bind_leases(struct store_worker *w, struct stmt *t, outcome_pick *pick)
 {
 	const struct stepping *st = &w->step;
 	const struct store_outcome *o;
@@ -187,12 +181,12 @@ bind_leases(struct store_worker *w, struct stmt *t, outcome_pick *pick, bool end
 	int column;
 
 	for (column = 0; column < 2; column++) {
-		mark_leaving(w);
+		outcome_mark_leaving(w);
 		stmt_array(t);
 		EACH_OUTCOME (o, st, pick) {
 			l = lease_find(&w->leases, &o->lease);
 			ends = l != NULL && l->leaving == l->left && l->only_done;
-			if (ends != ending || (l != NULL && l->listed))
+			if (ends || (l != NULL && l->listed))
 				continue;
 			if (l != NULL)
 				l->listed = true;
@@ -203,36 +197,6 @@ bind_leases(struct store_worker *w, struct stmt *t, outcome_pick *pick, bool end
 		}
 		stmt_array_end(t);
 	}
-}
-
-static void
-add_finish(struct store_worker *w, struct request *r)
-{
-	struct stepping *st = &w->step;
-	const struct store_outcome *o;
-	struct stmt *t;
-
-	if (count(st, is_success) == 0)
-		return;
-	st->at_finish = r->nstmts;
-	t = request_stmt(r, st->again ? SQL_FINISH_AGAIN : SQL_FINISH);
-	bind_where(t, st, is_success);
-	stmt_array(t);
-	EACH_OUTCOME (o, st, is_success) {
-		if (o->result.len > 0)
-			stmt_bytea(t, o->result);
-		else
-			stmt_null(t);
-	}
-	stmt_array_end(t);
-	bind_leases(w, t, is_success, true);
-	bind_leases(w, t, is_success, false);
-	if (!st->again)
-		return;
-	st->at_finish = r->nstmts;
-	t = request_stmt(r, SQL_FINISH_READ);
-	bind_ids(t, st, is_success);
-	bind_lease_ids(t, st, is_success);
 }
 
 static void
@@ -316,7 +280,7 @@ add_drop(struct store_worker *w, struct request *r)
 	int column;
 
 	for (column = 0; column < 2; column++) {
-		mark_leaving(w);
+		outcome_mark_leaving(w);
 		if (t != NULL)
 			stmt_array(t);
 		EACH_OUTCOME (o, st, is_failure) {
@@ -345,11 +309,11 @@ outcome_add(struct store_worker *w, struct request *r)
 	struct stepping *st = &w->step;
 	struct stmt *t;
 
-	add_finish(w, r);
+	finish_add(w, r);
 	if (count(st, is_failure) == 0)
 		return;
 	t = request_stmt(r, SQL_LEASE_SHARE);
-	bind_leases(w, t, is_failure, false);
+	bind_leases(w, t, is_failure);
 	add_retry(st, r);
 	add_put_off(st, r);
 	add_bury(st, r);
@@ -393,7 +357,7 @@ take_accepted(struct stepping *st, const struct request *r, int at, outcome_pick
 void
 outcome_take(struct stepping *st, const struct request *r)
 {
-	take_accepted(st, r, st->at_finish, is_success);
+	finish_take(st, r);
 	take_accepted(st, r, st->at_retry, is_retry);
 	take_accepted(st, r, st->at_put_off, is_put_off);
 	take_accepted(st, r, st->at_bury, is_bury);

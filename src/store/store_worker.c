@@ -105,6 +105,7 @@ worker_free(struct store_worker **w)
 	loop_timer_free(&(*w)->timer);
 	lease_table_clear(&(*w)->leases);
 	buf_free(&(*w)->step.lease_ids);
+	buf_free(&(*w)->step.finish);
 	arena_free(&(*w)->names);
 	mem_free(&(*w)->lanes);
 	(*w)->magic = 0;

@@ -279,6 +279,33 @@ test_life(void)
 	check_places("the end");
 }
 
+/* Tasks of several leases end in any order; each is held against its own. */
+static void
+test_mixed(void)
+{
+	struct store_claimed a[2], b[2];
+	struct store_outcome o[4];
+
+	submit("m", 4);
+	step(NULL, 0, NULL, 0, 2);
+	memcpy(a, got.tasks, sizeof(a));
+	step(NULL, 0, NULL, 0, 2);
+	memcpy(b, got.tasks, sizeof(b));
+	is_str(pg_sql("select count(*) from taskq.lease"), "2", "two leases");
+	o[0] = outcome(&b[1], STORE_SUCCEEDED);
+	o[1] = outcome(&a[0], STORE_SUCCEEDED);
+	o[2] = outcome(&b[0], STORE_SUCCEEDED);
+	o[3] = outcome(&a[1], STORE_SUCCEEDED);
+	o[3].lease = b[0].lease;
+	only_step(o, 4, NULL, 0, 0);
+	ok(got.accepted[0] && got.accepted[1] && got.accepted[2], "each under its lease is accepted");
+	ok(!got.accepted[3], "and none under the lease of another");
+	is_str(pg_sql("select count(*) from taskq.lease"), "1", "the lease that ended is gone, the other lives on");
+	check_places("two leases");
+	is_int(finish(&a[1], 1), 1, "and ends with its last task");
+	is_str(pg_sql("select count(*) from taskq.lease"), "0", "no lease is left");
+}
+
 static void
 test_giveback(void)
 {
@@ -631,6 +658,7 @@ main(void)
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");
 	test_life();
+	test_mixed();
 	test_giveback();
 	test_sparse();
 	test_cuts();

@@ -160,9 +160,13 @@ ctl_ask(const struct ctl *c, const char *method, const char *target, const json_
 		x.headers = curl_slist_append(x.headers, "Content-Type: application/json");
 	}
 	perform(&x);
-	answer = json_loadb(x.answer.data != NULL ? (const char *)x.answer.data : "", x.answer.len, 0, NULL);
-	if (answer == NULL)
-		ctl_fail(EX_PROTOCOL, "%s did not answer with JSON", buf_cstr(&x.url));
+	answer =
+	    json_loadb(x.answer.data != NULL ? (const char *)x.answer.data : "", x.answer.len, JSON_ALLOW_NUL, NULL);
+	if (answer ==
+	    NULL) { /* a payload is kept as it was sent: with half a character in it nobody else need be able to read it */
+		fwrite(x.answer.data, 1, x.answer.len, stdout);
+		ctl_fail(EX_PROTOCOL, "what %s answered is not JSON that can be shown as a table", buf_cstr(&x.url));
+	}
 	free(text);
 	end(&x);
 	return answer;

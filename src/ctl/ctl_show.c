@@ -54,7 +54,7 @@ cell_short(const json_t *value, struct buf *b)
 
 	cell_text(value, b);
 	for (i = 0; i < b->len && chars <= CELL_MAX; i++) {
-		if (b->data[i] < ' ' || b->data[i] == 127)
+		if ((unsigned char)b->data[i] < ' ' || b->data[i] == 127)
 			b->data[i] = ' ';
 		chars += (b->data[i] & 0xc0) != 0x80;
 	}

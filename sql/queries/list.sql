@@ -30,9 +30,15 @@ from (
 		select n.id, n.lane, n.prio, n.max_attempts, n.created_at, n.run_at, n.options, n.payload
 		from taskq.task n where n.id < $1 and n.id >= $7 order by n.id desc limit $2
 	) t
-	join taskq.lane l on l.id = t.lane
-	join taskq.queue q on q.id = l.queue_id
-	join taskq.kind k on k.id = l.kind_id
+	join lateral (
+		select l.* from taskq.lane l where l.id = t.lane limit 1
+	) l on true
+	join lateral (
+		select q.name from taskq.queue q where q.id = l.queue_id limit 1
+	) q on true
+	join lateral (
+		select k.name from taskq.kind k where k.id = l.kind_id limit 1
+	) k on true
 	left join lateral (
 		select d.* from taskq.done d where d.id = t.id and d.id < $1 and d.id >= $7 limit 1
 	) d on true
@@ -54,7 +60,9 @@ from (
 		and r.lo <= t.id and r.hi >= t.id
 		order by r.start desc limit 1
 	) r on true
-	left join taskq.amend a on a.id = t.id
+	left join lateral (
+		select a.* from taskq.amend a where a.id = t.id limit 1
+	) a on true
 	left join lateral (
 		select f.at, f.message, f.code, f.class from taskq.tried f
 		where f.id = t.id and f.id < $1 and f.id >= $7 and coalesce(d.status, 0) not in (1, 3) and f.why <> 3

@@ -32,6 +32,7 @@ store_open(const struct store_options *o)
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
 	s->submitter = submitter_new(s, s->submit_pool);
 	s->asker = asker_new(s);
+	s->getter = getter_new(s);
 	s->lister = lister_new(s);
 	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
 	s->health = s->submit_pool != NULL ? health_new(s) : NULL;
@@ -46,10 +47,12 @@ store_close(struct store **s)
 	size_t i;
 
 	asker_close((*s)->asker);
+	getter_close((*s)->getter);
 	lister_close((*s)->lister);
 	for (i = 0; i < ARRAY_LEN(pools); i++)
 		pool_close(*pools[i]);
 	asker_free(&(*s)->asker);
+	getter_free(&(*s)->getter);
 	lister_free(&(*s)->lister);
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);

@@ -121,6 +121,11 @@ struct asker *asker_new(struct store *s) MUSTCHECK;
 void asker_close(struct asker *k); /* before its pool: what waits is answered */
 void asker_free(struct asker **k); /* after it */
 
+struct getter;
+struct getter *getter_new(struct store *s) MUSTCHECK;
+void getter_close(struct getter *k); /* as of the asker */
+void getter_free(struct getter **k);
+
 struct lister;
 struct lister *lister_new(struct store *s) MUSTCHECK;
 void lister_close(struct lister *k); /* as of the asker */
@@ -314,6 +319,7 @@ struct store {
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;
 	struct asker *asker;
+	struct getter *getter;
 	struct lister *lister;
 	struct store_worker *worker;
 };

@@ -1,7 +1,7 @@
-/* store_read.c - tasks read back: rows, one task, which are final.
+/* store_read.c - tasks read back: rows, and which are final.
  *
  * The state of a task is not stored; it follows from the rows and comes computed.  Reads are repeated after a lost line: they change
- * nothing.  Logs nothing.  Next: store_list.c.
+ * nothing.  Logs nothing.  Next: store_get.c.
  */
 #include <string.h>
 
@@ -83,52 +83,6 @@ read_ask(struct store *s, request_fn *fn, void *arg)
 	if (pool_up(store_any_pool(s)) == 0 && r->deadline > patience)
 		r->deadline = patience;
 	return r;
-}
-
-/* --- one ------------------------------------------------------------------------------------------------------------ */
-
-struct getting {
-	struct store *store;
-	store_row_fn *fn;
-	void *arg;
-};
-
-static void
-read_progress(const PGresult *res, struct task_row *row)
-{
-	row->percent = (int)col_int(res, 0, SQL_GET_PERCENT);
-	row->note = col_span(res, 0, SQL_GET_NOTE);
-	row->said_at = col_time(res, 0, SQL_GET_SAID_AT);
-}
-
-static void
-on_get(struct request *r)
-{
-	struct getting *g = r->arg;
-	struct task_row row;
-	bool found = r->status == STORE_OK && PQntuples(r->results[0]) > 0;
-
-	if (found) {
-		row_read_state(r->results[0], 0, &row);
-		read_hide_result(g->store, &row);
-		read_progress(r->results[0], &row);
-	}
-	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? &row : NULL);
-	mem_free(&g);
-	request_free(&r);
-}
-
-void
-store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
-{
-	struct getting *g = mem_zalloc(sizeof(*g));
-	struct request *r = read_ask(s, on_get, g);
-
-	g->store = s;
-	g->fn = fn;
-	g->arg = arg;
-	stmt_uuid(request_stmt(r, SQL_GET), id);
-	request_send(store_any_pool(s), r);
 }
 
 /* --- which are final ------------------------------------------------------------------------------------------------ */

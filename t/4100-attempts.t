@@ -25,6 +25,14 @@ my $t = Taskq->start(config => join '', "work { poll = 100ms }\n",
 	script(mixed => 'printf "%05000d\nb\303\nfirst words\n" 7 >&2; exit 3', 'kill -SEGV $$',
 		'echo \'{"error_class": "RATE_LIMITED", "error_code": "QUOTA", "message": "w\303\251\\u0001", "retry_after": 0}\'; exit 9', 'echo 4'),
 	script(dies => 'exit 3', 'exit 65'),
+	script(child => 'while read -r line; do
+		lease=$(printf "%s" "$line" | sed \'s/.*"lease": *"\([^"]*\)".*/\1/\')
+		case $line in
+		*loud*) printf "%05000d\nthe last words\n" 7 >&2; printf "{\"lease\":\"%s\",\"error_class\":\"NON_RETRYABLE\"}\n" "$lease" ;;
+		*leave*) echo "going away" >&2; exit 65 ;;
+		*) printf "{\"lease\":\"%s\",\"error_class\":\"NON_RETRYABLE\"}\n" "$lease" ;;
+		esac
+	done', 'cat > /dev/null') =~ s/ command/ kind = pool children = 1 command/r,
 	"handler nap { kind = builtin\n builtin = sleep }\n");
 
 sub attempts { my ($task) = @_; return $t->get("/v1/tasks/$task->{id}/attempts")->json->{attempts} }
@@ -64,6 +72,13 @@ is_deeply([map { $_->{outcome} } @{ attempts($task) }], ['cancelled'], 'which st
 
 is($t->get('/v1/tasks/01a2034b-17b1-7255-8000-000300000000/attempts')->status, 404, 'no such task');
 is($t->get('/v1/tasks/x/attempts')->status, $t->get('/v1/tasks/x')->status, 'no id');
+
+# A child of a pool: what it wrote since its last answer goes with its failure, and with no other.
+my @said = map { my $it = $t->wait_final($t->submit('child', { do => $_ })); attempts($it)->[-1]{stderr} } qw(quiet loud quiet leave);
+is(length($said[1] // ''), 4096, 'the end of what a child wrote is kept');
+like($said[1], qr/^0+7\nthe last words\z/, 'also what came before its answer at once');
+is($said[$_], undef, 'of a task about which it wrote nothing there is none') for 0, 2;
+is($said[3], 'going away', 'and that of one that went away');
 
 is($t->stop, 0, 'taskqd drained');
 done_testing;

@@ -53,6 +53,7 @@ struct pool_child {
 	struct buf room; /* for the note of an answer */
 	struct buf err;  /* a line of stderr that has no end yet */
 	char said[256];  /* the last whole one */
+	struct buf tail; /* what stderr brought since its last answer: the end of it, and some more */
 	int lines;       /* of stderr that came since lines_since */
 	int64_t lines_since;
 	bool deaf;        /* its stdin is closed at its end */
@@ -122,6 +123,8 @@ void pool_jobs_end(struct pool_child *c); /* as judged */
 
 void pool_hear_answers(struct pool_child *c, int chunks); /* bounded */
 void pool_hear_stderr(struct pool_child *c, int chunks);
+/* With a failure of it goes what stderr brought since the last answer, also what is in the pipe still. */
+void pool_hear_tail(struct pool_child *c, struct exec_run *x);
 /* What a child must not do: it is killed, and `j` fails by it, or all that are begun.  `shown`: what it wrote. */
 void pool_hear_wrong(struct pool_child *c, struct pool_job *j, const char *expected, struct span shown);
 

@@ -288,6 +288,7 @@ pool_child_free(struct pool_child **cp)
 	buf_free(&c->out);
 	buf_free(&c->room);
 	buf_free(&c->err);
+	buf_free(&c->tail);
 	c->magic = 0;
 	mem_free(cp);
 }

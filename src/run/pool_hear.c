@@ -17,6 +17,7 @@
 #define STDERR_LINE 900  /* bytes of stderr in one line of the log */
 #define STDERR_LINES 100 /* logged of one child in STDERR_WINDOW */
 #define STDERR_WINDOW (10 * CLOCK_SECOND)
+#define TAIL_MOST (4 * TASK_TAIL_MAX) /* so that it is cut now and then only */
 
 /* --- stderr ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -52,6 +53,14 @@ stderr_line(struct pool_child *c, struct span line)
 		    log_int("child", c->pid), log_str("stderr", text));
 }
 
+static void
+tail_came(struct pool_child *c, const char *p, size_t len)
+{
+	buf_put(&c->tail, p, len);
+	if (c->tail.len > TAIL_MOST)
+		buf_consume(&c->tail, c->tail.len - TASK_TAIL_MAX);
+}
+
 /* A line that is too long is logged in pieces. */
 static void
 stderr_came(struct pool_child *c, const char *p, size_t len)
@@ -59,6 +68,7 @@ stderr_came(struct pool_child *c, const char *p, size_t len)
 	struct span rest;
 	const char *end;
 
+	tail_came(c, p, len);
 	buf_put(&c->err, p, len);
 	rest = buf_span(&c->err);
 	while ((end = memchr(rest.ptr, '\n', rest.len)) != NULL || rest.len >= STDERR_LINE) {
@@ -231,4 +241,11 @@ pool_hear_stderr(struct pool_child *c, int chunks)
 	while (chunks-- > 0 && n == CHUNK && c->fd[STDERR_FILENO] >= 0)
 		if ((n = pipe_read(c, STDERR_FILENO, chunk)) > 0)
 			stderr_came(c, chunk, n);
+}
+
+void
+pool_hear_tail(struct pool_child *c, struct exec_run *x)
+{
+	pool_hear_stderr(c, 1);
+	exec_tail(x, buf_span(&c->tail));
 }

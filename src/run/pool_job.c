@@ -124,6 +124,9 @@ pool_job_answered(struct pool_job *j)
 	int64_t now = clock_now();
 
 	pool_job_begin(j, j->given_at); /* one that overtook others */
+	if (x->end.failure != NULL)
+		pool_hear_tail(c, x);
+	buf_reset(&c->tail);
 	c->ragged = c->ragged || j->to > c->put - c->out.len;
 	pool_worked(c, now - (c->heard_at > j->given_at ? c->heard_at : j->given_at));
 	c->heard_at = now;
@@ -150,6 +153,7 @@ job_decide(struct pool_job *j, enum task_class class, const char *code, const ch
 	if (j->decided || j->stopped)
 		return;
 	(void)exec_fail(j->x, class, code, span_of(message));
+	pool_hear_tail(j->child, j->x);
 	j->decided = true;
 }
 
@@ -226,10 +230,12 @@ pool_jobs_judge(struct pool_child *c, int status)
 
 		if (j->decided)
 			continue;
-		if (j->stopped || (j->begun && !culprit && j->from < took))
+		if (j->stopped || (j->begun && !culprit && j->from < took)) {
 			end_by_status(j->x, status, c->said);
-		else
+			pool_hear_tail(c, j->x);
+		} else {
 			exec_unbegun(j->x);
+		}
 	}
 }
 

@@ -86,13 +86,27 @@ run_pace(struct run *r, int64_t now)
 	r->lately++;
 }
 
+/* Ends in a window, of late. */
+static int
+run_lately(const struct run *r)
+{
+	int64_t age = clock_now() - r->lately_since;
+
+	return age > 2 * LATELY ? 0 : age > LATELY ? r->lately : r->lately > r->before ? r->lately : r->before;
+}
+
+int
+run_each_second(const struct run *r)
+{
+	return run_lately(r) * (int)(CLOCK_SECOND / LATELY);
+}
+
 /* The prefetch follows the pace, so that nothing waits beside a slow task: few tasks, then what ends in a quarter of a window.  It
  * follows the size of tasks too: what waits here is in memory. */
 static int
 run_prefetch(const struct run *r)
 {
-	int64_t age = clock_now() - r->lately_since;
-	int pace = age > 2 * LATELY ? 0 : age > LATELY ? r->lately : r->lately > r->before ? r->lately : r->before;
+	int pace = run_lately(r);
 	int fit = (int)(PREFETCH_BYTES / (r->bytes_each > 1 ? r->bytes_each : 1));
 
 	if (pace > PREFETCH_AT_ONCE)

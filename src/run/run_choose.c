@@ -218,6 +218,7 @@ run_choose(struct run *r)
 		if (lane->room > 0 && lane->class == class)
 			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
 	}
+	r->lanes.takers.pace = run_each_second(r);
 	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);
 	choose_probes(r, class, now);
 	run_exact_chosen(r, first->exact, room);

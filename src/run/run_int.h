@@ -205,6 +205,7 @@ struct run {
 void run_turn_soon(struct run *r);           /* something changed: look at everything on the next turn */
 int run_room(const struct run *r);           /* tasks that may be claimed now */
 void run_pace(struct run *r, int64_t now);   /* counts an end */
+int run_each_second(const struct run *r);    /* tasks that end in a second, at the pace of late */
 void run_weigh(struct run *r, size_t bytes); /* counts an arrival */
 double run_dice(struct run *r);
 int run_limit(const struct run *r, int handler); /* tasks of it that may be here; 0: no limit of its own */

@@ -9,12 +9,14 @@
  * saved up turns.  So a task that is the best of its group waits for at most one task of each other group of its queue that
  * waits too, however many those have and however urgent they are; and the same holds for queues.
  *
- * A deal hands out room for several tasks: what turn by turn would come, a few at once when there is room for many.  Only what was taken
- * in the end counts as served.
+ * A deal hands out room for several tasks: what turn by turn would come, a few at once when there is room for many.  Each turn costs the
+ * database as much as ten tasks, so where tasks are short a turn is what ends in a moment, as long as the round of all who wait
+ * remains short.  Only what was taken in the end counts as served.
  */
 #include "run/run_order.h"
 
 #define PORTIONS 64 /* a deal is made of no more than about so many */
+#define MOMENTS 300 /* in a second */
 
 int64_t
 run_order_rank(int64_t submitted_at, int prio, int64_t aging)
@@ -119,10 +121,25 @@ pick(struct run_takers *t, int turns_left)
 	return best;
 }
 
+/* What is dealt at once.  At a high pace more: what ends in a moment; and when so many wait that a round of such turns would take more than
+ * a second, their part of it. */
+static int
+portion_of(const struct run_takers *t, int room)
+{
+	int least = (room + PORTIONS - 1) / PORTIONS, most = room / RUN_ORDER_TURNS, waiting = 0, portion;
+
+	for (int i = 0; i < t->n; i++)
+		waiting += t->all[i].waits && !is_queue(t, &t->all[i]);
+	portion = t->pace / (waiting > MOMENTS ? waiting : MOMENTS);
+	if (portion > most)
+		portion = most;
+	return portion > least ? portion : least;
+}
+
 int
 run_order_deal(struct run_takers *t, int room, int turns)
 {
-	int portion = (room + PORTIONS - 1) / PORTIONS, dealt = 0;
+	int portion = portion_of(t, room), dealt = 0;
 	struct run_taker *x;
 
 	while (room > 0 && (x = pick(t, turns - dealt)) != NULL) {

@@ -5,6 +5,8 @@
 #include "base/base.h"
 #include "task/task.h"
 
+#define RUN_ORDER_TURNS 8 /* of a deal at least, when room and those who wait are enough */
+
 /* Who takes turns: a queue, and in it each group; tasks without a group are one of the groups of their queue. */
 struct run_taker {
 	uint64_t key;
@@ -21,6 +23,7 @@ struct run_takers {
 	struct run_taker *all;
 	int n;
 	int64_t clock; /* as in a queue, for the queues */
+	int pace;      /* tasks that ended lately, in a second */
 };
 
 /* Less is sooner: when it was submitted, and `aging` later for each step that it is less urgent; us. */

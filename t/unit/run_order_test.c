@@ -154,6 +154,32 @@ test_wide(void)
 	is_int(run_order_deal(&takers, 16, 64), 0, "and nothing is dealt");
 }
 
+static void
+test_pace(void)
+{
+	begin(1, (int[]){ 2000 });
+	for (int i = 1; i <= 100; i++)
+		left[i] = 1000;
+	all_wait();
+	run_order_next(&takers);
+	is_int(run_order_deal(&takers, 500, 64), 63, "of slow tasks a claim has as many turns as it can");
+	takers.pace = 30000;
+	all_wait();
+	is_int(run_order_deal(&takers, 500, 64), RUN_ORDER_TURNS + 1, "of short ones fewer");
+	is_int(all[1].most, 500 / RUN_ORDER_TURNS, "with more in each");
+	takers.pace = 6000;
+	all_wait();
+	is_int(run_order_deal(&takers, 500, 64), 25, "as many as end in a moment");
+	for (int i = 101; i <= 2000; i++)
+		left[i] = 1000;
+	takers.pace = 30000;
+	all_wait();
+	is_int(run_order_deal(&takers, 500, 64), 34, "but no more than leaves all who wait a turn in a second");
+	all_wait();
+	is_int(run_order_deal(&takers, 1, 64), 1, "where there is room for one, one turn");
+	is_int(all[1].most, 1, "of one task");
+}
+
 int
 main(void)
 {
@@ -162,5 +188,6 @@ main(void)
 	test_rounds();
 	test_queues();
 	test_wide();
+	test_pace();
 	return done();
 }

@@ -51,8 +51,9 @@ void ctl_query_add(struct buf *query, const char *name, const char *value);
 
 /* The answer of a request that went well; any other ends the program with what the daemon said.  `body` may be null. */
 json_t *ctl_ask(const struct ctl *c, const char *method, const char *target, const json_t *body) MUSTCHECK;
-/* Lines from or to the daemon as they come; `in` may be null.  The last line of what came, for a look at it. */
-void ctl_stream(const struct ctl *c, const char *method, const char *target, FILE *in, FILE *out);
+/* Lines from the daemon as they come; and lines to it, of which the answer tells what became. */
+void ctl_download(const struct ctl *c, const char *target, FILE *out);
+json_t *ctl_upload(const struct ctl *c, const char *target, FILE *in) MUSTCHECK;
 
 /* --- ctl_show.c ---------------------------------------------------------------------------------------------------------------- */
 

@@ -278,6 +278,8 @@ ctl_args(struct ctl_words *w, int argc, char **argv, const char *allowed, bool q
 	}
 	put_ids(&w->query, ids.len > 0 ? buf_cstr(&ids) : NULL);
 	buf_free(&ids);
+	if (word_in(allowed, "filter") && !query) /* none narrows nothing, which the daemon says best */
+		(void)member_object(w->body, "filter");
 	if (word_in(allowed, "by") && json_object_get(w->body, "by") == NULL && login() != NULL)
 		MUST(json_object_set_new(w->body, "by", json_string(login())) == 0);
 }

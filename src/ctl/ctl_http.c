@@ -147,6 +147,20 @@ perform(struct exchange *x)
 		refused(x, status);
 }
 
+static json_t *
+answer_of(struct exchange *x)
+{
+	const char *text = x->answer.data != NULL ? (const char *)x->answer.data : "";
+	json_t *answer = json_loadb(text, x->answer.len, JSON_ALLOW_NUL, NULL);
+
+	if (answer ==
+	    NULL) { /* a payload is kept as it was sent: with half a character in it nobody else need be able to read it */
+		fwrite(text, 1, x->answer.len, stdout);
+		ctl_fail(EX_PROTOCOL, "what %s answered is not JSON that can be shown as a table", buf_cstr(&x->url));
+	}
+	return answer;
+}
+
 json_t *
 ctl_ask(const struct ctl *c, const char *method, const char *target, const json_t *body)
 {
@@ -160,13 +174,7 @@ ctl_ask(const struct ctl *c, const char *method, const char *target, const json_
 		x.headers = curl_slist_append(x.headers, "Content-Type: application/json");
 	}
 	perform(&x);
-	answer =
-	    json_loadb(x.answer.data != NULL ? (const char *)x.answer.data : "", x.answer.len, JSON_ALLOW_NUL, NULL);
-	if (answer ==
-	    NULL) { /* a payload is kept as it was sent: with half a character in it nobody else need be able to read it */
-		fwrite(x.answer.data, 1, x.answer.len, stdout);
-		ctl_fail(EX_PROTOCOL, "what %s answered is not JSON that can be shown as a table", buf_cstr(&x.url));
-	}
+	answer = answer_of(&x);
 	free(text);
 	end(&x);
 	return answer;
@@ -179,19 +187,30 @@ give(char *data, size_t one, size_t n, void *arg)
 }
 
 void
-ctl_stream(const struct ctl *c, const char *method, const char *target, FILE *in, FILE *out)
+ctl_download(const struct ctl *c, const char *target, FILE *out)
 {
 	struct exchange x;
 
-	begin(c, &x, method, target);
+	begin(c, &x, "GET", target);
 	x.out = out;
-	if (in != NULL) {
-		curl_easy_setopt(x.curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(x.curl, CURLOPT_CUSTOMREQUEST, method);
-		curl_easy_setopt(x.curl, CURLOPT_READFUNCTION, give);
-		curl_easy_setopt(x.curl, CURLOPT_READDATA, in);
-		x.headers = curl_slist_append(x.headers, "Content-Type: application/x-ndjson");
-	}
 	perform(&x);
 	end(&x);
+}
+
+json_t *
+ctl_upload(const struct ctl *c, const char *target, FILE *in)
+{
+	struct exchange x;
+	json_t *answer;
+
+	begin(c, &x, "POST", target);
+	curl_easy_setopt(x.curl, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(x.curl, CURLOPT_CUSTOMREQUEST, "POST");
+	curl_easy_setopt(x.curl, CURLOPT_READFUNCTION, give);
+	curl_easy_setopt(x.curl, CURLOPT_READDATA, in);
+	x.headers = curl_slist_append(x.headers, "Content-Type: application/x-ndjson");
+	perform(&x);
+	answer = answer_of(&x);
+	end(&x);
+	return answer;
 }

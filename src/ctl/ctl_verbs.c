@@ -117,8 +117,42 @@ do_export(const struct ctl *c, const struct ctl_words *w)
 	struct buf target = { 0 };
 
 	buf_printf(&target, "/v1/dead/export%s", w->query.len > 0 ? buf_cstr((struct buf *)&w->query) : "");
-	ctl_stream(c, "GET", buf_cstr(&target), NULL, stdout);
+	ctl_download(c, buf_cstr(&target), stdout);
 	buf_free(&target);
+}
+
+/* How many, and what was not imported; an error when a line was none or could not be stored. */
+static void
+show_import(const struct ctl *c, const json_t *answer)
+{
+	static const struct ctl_column columns[] = { { "LINE", "line" }, { "VERDICT", "verdict" }, { "ID", "id" },
+		{ "AT", "error/pointer" }, { "WHY", "error/detail" } };
+	static const char *const members[] = { "lines", "imported", "exists", "invalid", "failed" };
+	json_int_t bad = json_integer_value(json_object_get(answer, "invalid")) +
+			 json_integer_value(json_object_get(answer, "failed"));
+	json_t *rest = json_array(), *item;
+	size_t i;
+
+	if (c->json) {
+		ctl_show_json(answer);
+	} else {
+		for (i = 0; i < ARRAY_LEN(members); i++)
+			printf("%-10s %" JSON_INTEGER_FORMAT "\n", members[i],
+			    json_integer_value(json_object_get(answer, members[i])));
+		json_array_foreach(json_object_get(answer, "items"), i,
+		    item) if (json_object_get(item, "error") != NULL || json_object_get(item, "was") != NULL ||
+			      strcmp(json_string_value(json_object_get(item, "verdict")), "failed") == 0)
+		    MUST(json_array_append(rest, item) == 0);
+		if (json_array_size(rest) > 0)
+			putchar('\n');
+		if (json_array_size(rest) > 0)
+			ctl_show_rows(rest, columns, (int)ARRAY_LEN(columns));
+	}
+	json_decref(rest);
+	if (!json_is_true(json_object_get(answer, "whole")))
+		fprintf(stderr, "taskqctl: %s\n", json_string_value(json_object_get(answer, "detail")));
+	if (bad > 0)
+		ctl_fail(EX_DATAERR, "%" JSON_INTEGER_FORMAT " letters were not imported", bad);
 }
 
 static void
@@ -128,6 +162,7 @@ do_import(const struct ctl *c, const struct ctl_words *w)
 	FILE *in = w->file != NULL ? fopen(w->file, "r") : stdin;
 	const char *by = json_string_value(json_object_get(w->body, "by")),
 		   *why = json_string_value(json_object_get(w->body, "why"));
+	json_t *answer;
 
 	if (in == NULL)
 		ctl_fail(EX_NOINPUT, "could not open \"%s\"", w->file);
@@ -138,7 +173,9 @@ do_import(const struct ctl *c, const struct ctl_words *w)
 	if (why != NULL)
 		ctl_query_add(&query, "why", why);
 	buf_put(&target, query.data, query.len);
-	ctl_stream(c, "POST", buf_cstr(&target), in, stdout);
+	answer = ctl_upload(c, buf_cstr(&target), in);
+	show_import(c, answer);
+	json_decref(answer);
 	buf_free(&query);
 	buf_free(&target);
 	if (in != stdin)

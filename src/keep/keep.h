@@ -7,9 +7,12 @@
  *	            purge letters deletes old ones that were resolved
  *	promote     waiting tasks that are due become ready
  *	reap        leases of silent workers, of absent ones, and expired ones become ready
+ *	lapse       the same of clients that hold leases and are silent
+ *	expire      tasks that were not started in time become dead letters
+ *	pauses      this node hears what is paused
  *	partitions  the coming ones are made
  *	depth       how many tasks wait in each queue is measured, where somebody wants to know
- *	purge       expired keys of finished tasks are deleted, in small batches
+ *	purge       expired keys of finished tasks are deleted, in small batches; progress does so with what was told of runs that are over
  *	spool       outcomes that dead workers left on the disk are delivered; also before each release, and before boot
  *	escalate    dead letters that are overdue are told: keep_escalate.h
  *	sweep       one step of a replay, a discard or a fix of many dead letters

@@ -21,7 +21,7 @@ sub bench {
 my $text = bench(0, '--json', $json);
 my $all = Taskq::HTTP::decode(read_file($json));
 is($all->{postgres}{$_}, 'on', "$_ is on") for qw(fsync synchronous_commit full_page_writes);
-my %own = (drain => [qw(rate limit ratio wal batch)], mix => [qw(rate limit ratio wal)], wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)]);
+my %own = (list => [qw(rate p50_ms p99_ms)], get => [qw(rate p50_ms p99_ms)], drain => [qw(rate limit ratio wal batch)], mix => [qw(rate limit ratio wal)], wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)]);
 for my $s (@{ $all->{scenarios} }) {
 	next if $s->{skipped};
 	my @has = $own{ $s->{name} } ? @{ $own{ $s->{name} } } : (qw(rate p50_ms p99_ms cpu_taskqd), $s->{goal} && $s->{goal}{ratio} ? qw(limit ratio cpu_limit) : ());
@@ -30,7 +30,7 @@ for my $s (@{ $all->{scenarios} }) {
 	like($text, qr/^\Q$s->{name}\E\b.*\d/m, 'and they are in the table');
 }
 my %ran = map { $_->{name} => 1 } grep { !$_->{skipped} } @{ $all->{scenarios} };
-ok($ran{$_}, "$_ was run") for qw(submit-50 submit-200 bulk replay replay-redis replay-postgres health drain mix wake rest);
+ok($ran{$_}, "$_ was run") for qw(submit-50 submit-200 bulk replay replay-redis replay-postgres health list get drain mix wake rest);
 
 $text = bench(1, '--config', 'http { max_body = 1kB }', '--payload', 2000, 'submit-50');
 like($text, qr/^bench: submit-50: \d+ answers were 413$/m, 'refused requests are no result');

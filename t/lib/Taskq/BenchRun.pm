@@ -59,6 +59,36 @@ sub ended {
 	return split /\|/, $bench->{pg}->psql("select count(*), extract(epoch from max(finished_at) - $from), count(distinct finished_at) from taskq.done");
 }
 
+# Reads of a database in which every third task is done, dead, ready.
+sub reads {
+	my ($bench, $path) = @_;
+	model($bench);
+	backlog($bench, $bench->{o}{tasks});
+	$bench->{pg}->psql(<<"END");
+truncate taskq.dead;
+insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at, result)
+select id, bucket, 1, lane, 1, 1, 1, 0, now(), '{"ok":true}' from taskq.task where taskq.pos(id) % 3 = 0;
+insert into taskq.tried (id, lease_id, bucket, why, run, worker, class, code, message)
+select id, 1, bucket, 2, 1, 1, 1, 'EXIT', 'exit status 1' from taskq.task where taskq.pos(id) % 3 = 1;
+insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes, max_attempts, reason, created_at, payload)
+select id, 1, bucket, lane, prio, 1, 1, 0, 1, 'RETRY_EXHAUSTED', created_at, payload from taskq.task where taskq.pos(id) % 3 = 1;
+END
+	$bench->{pg}->psql("vacuum analyze taskq.$_") for qw(done tried dead);
+	my %cpu = $bench->{cpu}->();
+	my $load = $bench->{load}->(qw(--mode get --connections 50 --path), ref $path ? $path->() : $path);
+	my %now = $bench->{cpu}->();
+	push @{ $bench->{problems} }, map { "$load->{status}{$_} answers were $_" } grep { $_ != 200 } sort keys %{ $load->{status} };
+	empty($bench);
+	$bench->{pg}->psql('truncate taskq.dead');
+	queue($bench, 'resume');
+	return (rate => $load->{requests_per_s}, (map { $_ => $load->{$_} } qw(p50_ms p99_ms max_ms)),
+		map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / ($load->{answered} || 1)) } keys %now);
+}
+
+sub list { return reads($_[0], '/v1/tasks?limit=20') }
+
+sub get { my ($bench) = @_; return reads($bench, sub { '/v1/tasks/' . $bench->{pg}->psql('select id from taskq.task order by id offset 5 limit 1') }) }
+
 # No-op tasks from a backlog; the limit has its leases in memory.
 sub drain {
 	my ($bench) = @_;

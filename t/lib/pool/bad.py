@@ -78,7 +78,8 @@ for line in sys.stdin.buffer:
                 note("fork.pid", str(os.getpid()))
                 forever()
             os._exit(0)
-        while not os.path.exists(os.path.join(where, "fork.pid")):
+        path = os.path.join(where, "fork.pid")
+        while not os.path.exists(path) or os.path.getsize(path) == 0:  # told whole, before everybody is ended
             time.sleep(0.01)
         os._exit(0)
     elif kind == "stubborn":

@@ -84,7 +84,8 @@ for my $state (sort keys %rows) {
 			my $setup = join '; ', @common, @{ $rows{$state} }, $living ? $lease : (), $event eq 'EXPIRE' ? @late : ();
 			my $get = read_file(srcdir() . '/sql/queries/get.sql');
 			$get =~ s/^--.*\n//mg;
-			$get =~ s/\$1/$id/g;
+			$get =~ s/\$1/array[$id]/g;
+			$get =~ s/\$[23]/$id/g;
 			my ($seen) = $run->all($setup, [[$events{$event}]], first => 1, check => "select state from ($get) x");
 			$seen =~ s{.*: |;.*}{}gs;
 			is($number[$seen], $to, "$state $event" . ($living ? ', its lease lives' : ''));

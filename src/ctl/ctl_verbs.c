@@ -91,7 +91,10 @@ show_shape(const struct verb *v UNUSED, const json_t *answer)
 	size_t i, j;
 
 	printf("%-24s%s%-11s%8s", "QUEUE", by_type ? "TYPE                    " : "", "STATE", "T");
-	json_array_foreach((json_t *)minutes, j, ages) printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+	json_array_foreach((json_t *)minutes, j, ages)
+	{
+		printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+	}
 	printf("%7s+\n", "");
 	json_array_foreach((json_t *)items, i, item)
 	{
@@ -101,7 +104,9 @@ show_shape(const struct verb *v UNUSED, const json_t *answer)
 		printf("%-11s%8" JSON_INTEGER_FORMAT, json_string_value(json_object_get(item, "state")),
 		    json_integer_value(json_object_get(item, "total")));
 		json_array_foreach(json_object_get(item, "ages"), j, ages)
-		    printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+		{
+			printf("%8" JSON_INTEGER_FORMAT, json_integer_value(ages));
+		}
 		putchar('\n');
 	}
 	puts(json_is_true(json_object_get(answer, "at_least"))

@@ -75,9 +75,10 @@ limit_reached(void *arg)
 
 	while ((pos = list_first(&h->limits)) != NULL) {
 		struct run_task *t = container_of(pos, struct run_task, of_limit);
-		int64_t left = t->due_at - clock_now();
+		int64_t left;
 
 		MAGIC_CHECK(t, RUN_TASK_MAGIC);
+		left = t->due_at - clock_now();
 		if (left > 0) {
 			loop_timer_set(h->limit_timer, left);
 			return;

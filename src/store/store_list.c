@@ -74,6 +74,7 @@ tell_callers(struct listing *l, struct store_page *page)
 		l->fn(c->arg, page);
 		mem_free(&c);
 	}
+	page->made = NULL;
 	buf_free(&made);
 }
 

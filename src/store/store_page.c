@@ -170,9 +170,10 @@ on_page(struct request *r)
 {
 	struct listing *l = r->arg;
 	bool full, more, next = false;
-	int nrows = l->nrows;
+	int nrows;
 
 	MAGIC_CHECK(l, LIST_MAGIC);
+	nrows = l->nrows;
 	l->first = NULL;
 	if (r->status != STORE_OK) {
 		l->nrows = 0;

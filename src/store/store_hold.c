@@ -99,6 +99,7 @@ static void
 take_held(struct hold *h, const PGresult *res, int row, struct store_held *held)
 {
 	int lost = (int)col_int(res, row, SQL_PULL_LOOK_LOST);
+	int64_t until = col_time(res, row, SQL_PULL_LOOK_UNTIL);
 
 	held->queue = arena_span(h->arena, col_span(res, row, SQL_PULL_LOOK_QUEUE));
 	held->task_type = arena_span(h->arena, col_span(res, row, SQL_PULL_LOOK_KIND));
@@ -108,6 +109,8 @@ take_held(struct hold *h, const PGresult *res, int row, struct store_held *held)
 	held->max_attempts = (int)col_int(res, row, SQL_PULL_LOOK_MAX_ATTEMPTS);
 	held->at = col_time(res, row, SQL_PULL_LOOK_AT);
 	held->now = store_db_now(h->store);
+	if (h->word == STORE_WORD_NONE && held->now < until)
+		held->now = until; /* it has ended, by the database's own clock: ours only follows it */
 	held->client = col_bool(res, row, SQL_PULL_LOOK_CLIENT);
 	held->counted = col_bool(res, row, SQL_PULL_LOOK_COUNTED);
 	held->lane = (int32_t)col_int(res, row, SQL_PULL_LOOK_LANE);

@@ -14,7 +14,7 @@ use Taskq;
 use Taskq::Machine qw(now patience);
 use Test::More;
 
-my ($tasks, $finishing, $workers) = $ENV{TASKQ_FULL} ? (900, 700, 4) : (400, 300, 2);
+my ($tasks, $finishing, $workers) = $ENV{TASKQ_FULL} ? (1004, 1000, 2) : (400, 300, 2);
 my $slots = $tasks / $workers;
 
 # --- the handlers ---------------------------------------------------------------------------------------------------

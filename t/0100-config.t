@@ -92,6 +92,8 @@ my @rows = (
 		. '"OFTEN" is not a class, expected TRANSIENT, PERSISTENT, NON_RETRYABLE, AUTH, RATE_LIMITED or CRASH'],
 	["handler x {\ncommand = /bin/sh\nuser = no-such-user\n}", '3: handler "x": user: "no-such-user" is not a user of this machine, expected one'],
 	['handler x { command = /bin/sh retry_base = 3min }', '1: handler "x": retry_base: longer than retry_cap, expected at most that'],
+	['work { alarm = nobody }', '1: work.alarm: "nobody" is no handler of kind exec, expected the name of one'],
+	['work { alarm = x } handler x { kind = builtin builtin = noop }', '1: work.alarm: "x" is no handler of kind exec, expected the name of one'],
 	['handler x { command = /bin/sh breaker_pause = 6min }', '1: handler "x": breaker_pause: longer than breaker_pause_max, expected at most that'],
 	['handler x { kind = lease concurrency = 3 }', '1: handler "x": concurrency: only for kind = exec, pool, http or builtin, expected without it'],
 	['handler x { kind = lease adaptive = on }', '1: handler "x": adaptive: only for kind = exec, pool, http or builtin, expected without it'],

@@ -20,7 +20,8 @@ SH
 my $t = Taskq->start(config => <<"END");
 drain_timeout = 1s
 kill_grace = 1s
-work { slots = 5 prefetch = 0 spool_after = 100ms }
+work { slots = 5 prefetch = 0 spool_after = 100ms alarm = "call somebody" }
+handler "call somebody" { command = {"/bin/sh", "-c", "cat >> $dir/alarm"} }
 handler x { command = {"$dir/handler"} timeout = 10min }
 END
 
@@ -39,6 +40,8 @@ sub end_without_postgres {
 
 subtest 'a worker is killed' => sub {
 	my @tasks = end_without_postgres();
+	$t->log_wait(qr/the alarm was given/);
+	like(read_file("$dir/alarm"), qr/^\{"event":"outcomes are kept on disk","why":".+","outcomes":\d+\}\n(?:\{.*\}\n)*\z/, 'somebody is called');
 	$t->kill9('worker');
 	wait_for(sub { ($t->roles('worker')) && $t->metric('taskq_spool_outcomes') == 5 }, 60, 'somebody else to know of them');
 	Taskq->pg->start;

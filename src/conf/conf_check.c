@@ -413,6 +413,18 @@ conf_check_plain(const struct conf *c, struct conf_problems *p)
 	check_dead(&k);
 }
 
+/* What can be judged only when everything was read. */
+void
+conf_check_whole(const struct conf *c, struct conf_problems *p)
+{
+	struct check k = { c, p };
+	const struct conf_handler *h = conf_handler_find(c, span_of(c->work.alarm));
+
+	if (c->work.alarm[0] != '\0' && (h == NULL || h->kind != CONF_HANDLER_EXEC))
+		complainf(&k, CONF_SECTION_work, NULL, "alarm",
+		    "\"%s\" is no handler of kind exec, expected the name of one", c->work.alarm);
+}
+
 void
 conf_check_titled(const struct conf *c, enum conf_section_id section, int index, struct conf_problems *p)
 {

@@ -208,6 +208,7 @@ const char *const *conf_eval_texts(struct conf_eval *e, const struct conf_item *
 
 /* Checks what is in force now, with each problem at the line that said it. */
 void conf_check_plain(const struct conf *c, struct conf_problems *p); /* all but the titled sections */
+void conf_check_whole(const struct conf *c, struct conf_problems *p); /* after both, once */
 void conf_check_titled(const struct conf *c, enum conf_section_id section, int index, struct conf_problems *p);
 
 /* --- conf_schema.c ---------------------------------------------------------------------------------------------------- */

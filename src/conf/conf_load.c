@@ -355,6 +355,7 @@ check_all(struct loading *l)
 		for (int k = 0; conf_sections[i].titled && k < conf_section_count(l->conf, (enum conf_section_id)i);
 		     k++)
 			conf_check_titled(l->conf, (enum conf_section_id)i, k, &l->problems);
+	conf_check_whole(l->conf, &l->problems);
 }
 
 struct conf *

@@ -17,6 +17,7 @@
 #include "store/store_deliver.h"
 #include "sys/aside.h"
 
+#include "run/run_alarm.h"
 #include "run/run_int.h"
 
 #define GROUP (20 * CLOCK_MS)    /* between two writes, once there is a file */
@@ -28,6 +29,7 @@ struct run_spool {
 	unsigned magic;
 	struct run *run;
 	struct aside *aside;
+	struct run_alarm *alarm;
 	struct loop_timer *timer;
 	/* of the job, while there is one */
 	struct spool_file file;
@@ -101,11 +103,12 @@ spool_alarm(struct run_spool *sp)
 	const struct run *r = sp->run;
 	const char *why = store_not_ready(r->o.store);
 
-	if (why != NULL && !sp->alarmed)
+	if (why != NULL && !sp->alarmed) {
 		log_crit("outcomes cannot be written: they are kept on disk", log_str("why", why),
 		    log_int("outcomes", sp->tasks), log_str("directory", r->conf->work.spool_dir),
 		    log_str("file", sp->file.name));
-	else if (why == NULL && !sp->have)
+		run_alarm_ring(sp->alarm, "outcomes are kept on disk", why, sp->tasks);
+	} else if (why == NULL && !sp->have)
 		log_warning("postgres is slow to take outcomes: they are kept on disk", log_int("outcomes", sp->tasks),
 		    log_str("file", sp->file.name));
 	sp->alarmed = sp->alarmed || why != NULL;
@@ -383,6 +386,7 @@ run_spool_open(struct run *r)
 	sp->run = r;
 	sp->aside = aside_new(r->o.loop);
 	sp->timer = loop_timer_new(r->o.loop, spool_look, sp);
+	sp->alarm = run_alarm_new(&r->env);
 }
 
 /* The last chance: what is not on disk yet is written now. */
@@ -410,6 +414,7 @@ run_spool_close(struct run *r)
 		return;
 	r->spool = NULL;
 	aside_free(&sp->aside);
+	run_alarm_free(&sp->alarm);
 	if (sp->file.name[0] != '\0' && sp->tasks == 0)
 		(void)!spool_file_remove(&sp->file);
 	spool_file_leave(&sp->file);

@@ -27,6 +27,7 @@ put_char(struct buf *b, uint32_t c)
 	static const char letter[] = "\"\\bfnrt";
 	const char *found = c != 0 && c < 0x80 ? strchr(special, (int)c) : NULL;
 	char utf8[4];
+	size_t len;
 
 	if (found != NULL) {
 		buf_putc(b, '\\');
@@ -34,7 +35,8 @@ put_char(struct buf *b, uint32_t c)
 	} else if (c < 0x20 || (c & 0xfffff800) == 0xd800) {
 		put_unicode_escape(b, c);
 	} else {
-		buf_put(b, utf8, json_char_put(c, utf8));
+		len = json_char_put(c, utf8);
+		buf_put(b, utf8, len);
 	}
 }
 

@@ -19,7 +19,6 @@
 
 #include "http/http_int.h"
 
-#define ACCEPT_BATCH 16 /* connections of one turn: the others have a turn too */
 #define ACCEPT_PAUSE (100 * CLOCK_MS)
 #define LINGER_TIME (2 * CLOCK_SECOND)
 #define FIRST_TIME CLOCK_SECOND
@@ -47,49 +46,45 @@ accept_resume(void *server)
 	listen_update(s);
 }
 
-/* True: try the next one. */
-static bool
+static void
 accept_failed(struct http_server *s, int error)
 {
-	if (error == EINTR || error == ECONNABORTED || error == EPROTO)
-		return true;
-	if (error != EAGAIN && error != EWOULDBLOCK) {
-		log_warning(
-		    "could not accept a connection, pausing", log_errno(error), log_int("connections", s->nconns));
-		loop_timer_set(s->pause, ACCEPT_PAUSE);
-		listen_update(s);
-	}
-	return false;
+	if (error == EINTR || error == ECONNABORTED || error == EPROTO || error == EAGAIN || error == EWOULDBLOCK)
+		return; /* the loop tells when there is another */
+	log_warning("could not accept a connection, pausing", log_errno(error), log_int("connections", s->nconns));
+	loop_timer_set(s->pause, ACCEPT_PAUSE);
+	listen_update(s);
 }
 
-static bool
+static void
 accept_one(struct http_server *s, int listener)
 {
 	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd < 0)
-		return accept_failed(s, errno);
+	if (fd < 0) {
+		accept_failed(s, errno);
+		return;
+	}
 	(void)setsockopt(
 	    fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets, where it means nothing */
 	stats_inc(S_HTTP_CONNECTIONS_TOTAL);
 	stats_set(S_HTTP_CONNECTIONS, ++s->nconns);
 	http_conn_open(s, fd);
 	listen_update(s);
-	return s->listening;
 }
 
+/* One connection of each listener in a turn: the other processes have turns too, and submissions that all come to one of them wait for
+ * one another. */
 static void
 listener_event(void *arg, int events)
 {
 	struct http_server *s = arg;
-	int i, n;
+	int i;
 
 	(void)events;
 	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
-	for (i = 0; i < s->o.nlisteners; i++)
-		for (n = 0; n < ACCEPT_BATCH && s->listening; n++)
-			if (!accept_one(s, s->o.listeners[i]))
-				break;
+	for (i = 0; i < s->o.nlisteners && s->listening; i++)
+		accept_one(s, s->o.listeners[i]);
 }
 
 static void

@@ -157,18 +157,19 @@ sub createdb {
 	return $name;
 }
 
-# Rows as lines, columns separated by "|".  psql(sql, db => name)
+# Rows as lines, columns separated by "|".  psql(sql, db => name, seconds => how long it may take)
 sub psql {
 	my ($self, $sql, %o) = @_;
-	return psql_at($self->conninfo(%o), $sql);
+	return psql_at($self->conninfo(%o), $sql, seconds => $o{seconds});
 }
 
 sub psql_at {
-	my ($conninfo, $sql) = @_;
+	my ($conninfo, $sql, %o) = @_;
 	my $in = File::Temp->new(TEMPLATE => 'tq-sql-XXXXXX', TMPDIR => 1);
 	print $in $sql;
 	$in->flush;
-	my ($status, $text) = slurp_command(command => [psql_program(), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $conninfo, '-f', $in->filename]);
+	my ($status, $text) = slurp_command(command => [psql_program(), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $conninfo, '-f', $in->filename],
+		%o);
 	die "psql: $text in: $sql\n" if $status != 0;
 	chomp $text;
 	return $text;

@@ -1,12 +1,13 @@
 /* load.c - sends requests to taskqd as fast as it answers, with as little work of its own as can be.
  *
  *	load --address HOST:PORT --mode submit|replay|get|batch [--connections 50] [--seconds 3] [--warm 0.5]
- *	     [--path TARGET] [--type bench] [--prefix WORD] [--payload 200] [--keys 10000] [--primed]
+ *	     [--path TARGET] [--paths FILE] [--type bench] [--prefix WORD] [--payload 200] [--keys 10000] [--primed]
  *	     [--items 1000] [--ndjson]
  *
  * One thread, one epoll, one request in flight on each kept connection.  The request is written once; per request only the sixteen
  * digits of a counter change in place, in the key and in the payload.  submit: each key is new.  replay: `keys` keys are submitted
- * once, then again and again; primed: an earlier run with this prefix submitted them.  batch: `items` tasks in a request.  get: the target as it is.
+ * once, then again and again; primed: an earlier run with this prefix submitted them.  batch: `items` tasks in a request.  get: the target as it is;
+ * or those of a file, a line each, one request after the other, so that connections ask for different things at any moment.
  *
  * Prints one line of JSON.  What is measured is what was answered in `seconds` after `warm`; statuses, accepted tasks and trouble are
  * counted from the first request to the last, because then nothing is in flight: the rows in the database must agree.  wrong: a replay
@@ -51,14 +52,14 @@ struct conn {
 	bool flying;     /* a request waits for its answer */
 	uint64_t serial; /* of the request in flight */
 	double sent_at;
-	char *out; /* a copy of the request, with its own counters */
-	size_t out_done;
+	char *out; /* a copy of the request, with its own counters; of a file the request itself */
+	size_t out_len, out_done;
 	char *in;
 	size_t in_have, in_room, in_need; /* need: head and body together, 0 while the head is not there */
 };
 
 static struct options {
-	const char *address, *path, *type, *prefix;
+	const char *address, *path, *paths, *type, *prefix;
 	enum mode mode;
 	int connections, payload, keys, items;
 	double seconds, warm;
@@ -75,6 +76,8 @@ static struct options {
 /* the request, and where its counters are: two for each task, key and payload */
 static char *request;
 static size_t request_len, *places, n_places;
+static char **requests; /* of the targets in a file */
+static size_t n_requests;
 
 static int poller;
 static struct sockaddr_in server;
@@ -180,6 +183,29 @@ make_request(void)
 }
 
 static void
+read_paths(void)
+{
+	FILE *f = fopen(opt.paths, "r");
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+
+	if (f == NULL)
+		quit("could not open \"%s\": %s", opt.paths, strerror(errno));
+	while ((len = getline(&line, &room, f)) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		requests = realloc(requests, (n_requests + 1) * sizeof(*requests));
+		if (requests == NULL ||
+		    asprintf(&requests[n_requests++], "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", line) < 0)
+			quit("out of memory");
+	}
+	if (n_requests == 0)
+		quit("no target in \"%s\"", opt.paths);
+	free(line);
+	fclose(f);
+}
+
+static void
 write_counters(struct conn *c)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -190,6 +216,11 @@ write_counters(struct conn *c)
 	size_t i;
 	int d;
 
+	if (n_requests > 0) {
+		c->out = requests[c->serial % n_requests];
+		c->out_len = strlen(c->out);
+		return;
+	}
 	for (i = 0; i < n_places; i++)
 		for (d = DIGITS - 1, n = first + i / 2; d >= 0; d--, n >>= 4)
 			c->out[places[i] + (size_t)d] = hex[n & 15];
@@ -235,14 +266,14 @@ static void
 conn_write(struct conn *c)
 {
 	struct epoll_event e = { .data.ptr = c };
-	ssize_t n = send(c->fd, c->out + c->out_done, request_len - c->out_done, MSG_NOSIGNAL);
+	ssize_t n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL);
 	bool more;
 
 	if (n < 0 && errno != EAGAIN)
 		return; /* reading will tell */
 	if (n > 0)
 		c->out_done += (size_t)n;
-	more = c->out_done < request_len;
+	more = c->out_done < c->out_len;
 	if (more == c->writing)
 		return;
 	c->writing = more;
@@ -364,7 +395,7 @@ conn_read(struct conn *c)
 	if (c->in_need == 0 || c->in_have < c->in_need)
 		return;
 	take_answer(c, head, t);
-	if (c->in_have > c->in_need || c->out_done < request_len)
+	if (c->in_have > c->in_need || c->out_done < c->out_len)
 		conn_broken(c);
 	else if (memmem(c->in, head, "\r\nConnection: close\r\n", 21) != NULL)
 		conn_reopen(c);
@@ -489,6 +520,8 @@ check_options(void)
 	if (opt.connections < 1 || opt.payload < 0 || opt.payload > 4096 || opt.keys < 2 * opt.connections ||
 	    opt.items < 1 || opt.seconds <= 0 || opt.warm < 0)
 		quit("expected positive numbers, --payload up to 4096, --keys from twice the connections");
+	if (opt.paths != NULL && opt.mode != GET)
+		quit("--paths is for --mode get");
 	if (opt.path == NULL)
 		opt.path = opt.mode == GET ? "/healthz" : opt.mode == BATCH ? "/v1/tasks/batch" : "/v1/tasks";
 	read_address();
@@ -499,9 +532,10 @@ read_options(int argc, char **argv)
 {
 	static const struct option words[] = { { "address", 1, NULL, 'a' }, { "mode", 1, NULL, 'm' },
 		{ "connections", 1, NULL, 'c' }, { "seconds", 1, NULL, 's' }, { "warm", 1, NULL, 'w' },
-		{ "path", 1, NULL, 'P' }, { "type", 1, NULL, 't' }, { "prefix", 1, NULL, 'x' },
-		{ "payload", 1, NULL, 'p' }, { "keys", 1, NULL, 'k' }, { "items", 1, NULL, 'i' },
-		{ "ndjson", 0, NULL, 'n' }, { "primed", 0, NULL, 'r' }, { NULL, 0, NULL, 0 } };
+		{ "path", 1, NULL, 'P' }, { "paths", 1, NULL, 'F' }, { "type", 1, NULL, 't' },
+		{ "prefix", 1, NULL, 'x' }, { "payload", 1, NULL, 'p' }, { "keys", 1, NULL, 'k' },
+		{ "items", 1, NULL, 'i' }, { "ndjson", 0, NULL, 'n' }, { "primed", 0, NULL, 'r' },
+		{ NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", words, NULL)) != -1) {
@@ -523,6 +557,9 @@ read_options(int argc, char **argv)
 			break;
 		case 'P':
 			opt.path = optarg;
+			break;
+		case 'F':
+			opt.paths = optarg;
 			break;
 		case 't':
 			opt.type = optarg;
@@ -560,11 +597,14 @@ main(int argc, char **argv)
 
 	read_options(argc, argv);
 	make_request();
+	if (opt.paths != NULL)
+		read_paths();
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	conns = allocate((size_t)opt.connections, sizeof(*conns));
 	for (i = 0; i < opt.connections; i++) {
 		conns[i].out = allocate(1, request_len);
 		memcpy(conns[i].out, request, request_len);
+		conns[i].out_len = request_len;
 		conns[i].in_room = 16384;
 		conns[i].in = allocate(1, conns[i].in_room);
 		conn_open(&conns[i]);

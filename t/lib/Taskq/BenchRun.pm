@@ -1,7 +1,6 @@
 # BenchRun.pm - the scenarios of scripts/bench in which tasks are run: one function each.
 #
-# A function is one round: it gets the bench (a hash: pg, o: the options, daemon: the taskqd of the scenario; and the functions limit, load,
-# cpu of scripts/bench) and returns figures by name.
+# A function is one round: it gets the bench (Bench.pm) and returns figures by name.
 package Taskq::BenchRun;
 use strict;
 use warnings;
@@ -10,16 +9,7 @@ use Time::HiRes qw(sleep time);
 
 my $batch = 1000; # tasks whose ids are neighbours, as of one submission
 
-sub lsn { my ($bench, $since) = @_; return $bench->{pg}->psql(defined $since ? "select pg_current_wal_lsn() - '$since'" : 'select pg_current_wal_lsn()') }
-
 sub queue { my ($bench, $act) = @_; return $bench->{daemon}->post("/v1/queues/default/$act", { by => 'bench', why => 'a backlog is made' }) }
-
-# Everything but names and identities.
-sub empty {
-	my ($bench) = @_;
-	$bench->{pg}->psql('truncate taskq.idem, taskq.task, taskq.ready, taskq.lease, taskq.waiting, taskq.done, taskq.tried');
-	return;
-}
 
 # One task is submitted and run, so that its lane is there and its row can be the model of the others.
 sub model {
@@ -34,7 +24,7 @@ sub model {
 sub backlog {
 	my ($bench, $n) = @_;
 	queue($bench, 'pause');
-	empty($bench);
+	$bench->empty;
 	my ($batches, $last) = (int(($n + $batch - 1) / $batch), $batch - 1);
 	$bench->{pg}->psql(<<"END");
 insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, options, payload)
@@ -65,7 +55,6 @@ sub reads {
 	model($bench);
 	backlog($bench, $bench->{o}{tasks});
 	$bench->{pg}->psql(<<"END");
-truncate taskq.dead;
 insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at, result)
 select id, bucket, 1, lane, 1, 1, 1, 0, now(), '{"ok":true}' from taskq.task where taskq.pos(id) % 3 = 0;
 insert into taskq.tried (id, lease_id, bucket, why, run, worker, class, code, message)
@@ -74,12 +63,11 @@ insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes
 select id, 1, bucket, lane, prio, 1, 1, 0, 1, 'RETRY_EXHAUSTED', created_at, payload from taskq.task where taskq.pos(id) % 3 = 1;
 END
 	$bench->{pg}->psql("vacuum analyze taskq.$_") for qw(done tried dead);
-	my %cpu = $bench->{cpu}->();
-	my $load = $bench->{load}->(qw(--mode get --connections 50 --path), ref $path ? $path->() : $path);
-	my %now = $bench->{cpu}->();
-	push @{ $bench->{problems} }, map { "$load->{status}{$_} answers were $_" } grep { $_ != 200 } sort keys %{ $load->{status} };
-	empty($bench);
-	$bench->{pg}->psql('truncate taskq.dead');
+	my %cpu = $bench->cpu;
+	my $load = $bench->load(qw(--mode get --connections 50 --path), ref $path ? $path->() : $path);
+	my %now = $bench->cpu;
+	$bench->problem(map { "$load->{status}{$_} answers were $_" } grep { $_ != 200 } sort keys %{ $load->{status} });
+	$bench->empty;
 	queue($bench, 'resume');
 	return (rate => $load->{requests_per_s}, (map { $_ => $load->{$_} } qw(p50_ms p99_ms max_ms)),
 		map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / ($load->{answered} || 1)) } keys %now);
@@ -93,33 +81,33 @@ sub get { my ($bench) = @_; return reads($bench, sub { '/v1/tasks/' . $bench->{p
 sub drain {
 	my ($bench) = @_;
 	my $n = $bench->{o}{tasks};
-	my $limit = $bench->{limit}->(mode => 'drain', tasks => $n);
+	my $limit = $bench->limit(mode => 'drain', tasks => $n);
 	model($bench);
 	backlog($bench, $n);
-	my ($lsn, %cpu) = (lsn($bench), $bench->{cpu}->());
+	my ($lsn, %cpu) = ($bench->lsn, $bench->cpu);
 	queue($bench, 'resume');
 	wait_for(sub { sleep 0.3; nothing_left($bench) }, 600, 'the backlog to be gone');
-	my %now = $bench->{cpu}->();
+	my %now = $bench->cpu;
 	my ($done, $seconds, $commits) = ended($bench, 'min(finished_at)');
-	push @{ $bench->{problems} }, "$done tasks ended, $n were expected" if $done != $n;
+	$bench->problem("$done tasks ended, $n were expected") if $done != $n;
 	my $rate = $seconds > 0 ? $n / $seconds : 0;
 	return (rate => $rate, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $rate / $limit->{tasks_per_s}, batch => $done / $commits,
-		wal => lsn($bench, $lsn) / $n, map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $n) } keys %now);
+		wal => $bench->lsn($lsn) / $n, map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $n) } keys %now);
 }
 
 # Bulk submissions and their runs together: from the first submission to the last end.
 sub mix {
 	my ($bench) = @_;
-	my $limit = $bench->{limit}->(mode => 'mix');
-	empty($bench);
-	my ($lsn, %cpu) = (lsn($bench), $bench->{cpu}->());
-	my $load = $bench->{load}->(qw(--mode batch --connections 4));
+	my $limit = $bench->limit(mode => 'mix');
+	$bench->empty;
+	my ($lsn, %cpu) = ($bench->lsn, $bench->cpu);
+	my $load = $bench->load(qw(--mode batch --connections 4));
 	wait_for(sub { sleep 0.2; nothing_left($bench) }, 600, 'all to be run');
-	my %now = $bench->{cpu}->();
+	my %now = $bench->cpu;
 	my ($done, $seconds) = ended($bench, '(select min(created_at) from taskq.task)');
-	push @{ $bench->{problems} }, "$done tasks ended, $load->{tasks} were accepted" if $done != $load->{tasks};
+	$bench->problem("$done tasks ended, $load->{tasks} were accepted") if $done != $load->{tasks};
 	my $rate = $done / $seconds;
-	return (rate => $rate, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $rate / $limit->{tasks_per_s}, wal => lsn($bench, $lsn) / $done,
+	return (rate => $rate, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $rate / $limit->{tasks_per_s}, wal => $bench->lsn($lsn) / $done,
 		map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $done) } keys %now);
 }
 
@@ -129,13 +117,13 @@ sub part { my ($sorted, $share) = @_; return $sorted->[int($share * $#$sorted + 
 sub wake {
 	my ($bench) = @_;
 	my (%answered, @ms);
-	empty($bench);
+	$bench->empty;
 	my $connection = $bench->{daemon}->connect;
 	for my $i (1 .. $bench->{o}{wakes}) {
 		sleep 0.01 + rand 0.02;
 		my $r = $connection->request('POST', '/v1/tasks', headers => { 'Idempotency-Key' => sprintf 'wake-%d-%d-%.6f', $$, $i, time }, json => { task_type => 'bench', payload => { a => 'b' } });
 		my $now = time;
-		push @{ $bench->{problems} }, 'an answer was ' . $r->status if $r->status != 202;
+		$bench->problem('an answer was ' . $r->status) if $r->status != 202;
 		$answered{ $r->json->{id} } = $now if $r->status == 202;
 	}
 	wait_for(sub { sleep 0.2; nothing_left($bench) }, 60, 'all to be run');
@@ -159,9 +147,9 @@ sub rest {
 	my ($bench) = @_;
 	my $count = sub { $bench->{pg}->psql('select xact_commit + xact_rollback from pg_stat_database where datname = current_database()') };
 	sleep $bench->{o}{settle};
-	my ($before, $began, %cpu) = ($count->(), time, $bench->{cpu}->());
+	my ($before, $began, %cpu) = ($count->(), time, $bench->cpu);
 	sleep $bench->{o}{rest};
-	my %now = $bench->{cpu}->();
+	my %now = $bench->cpu;
 	my $minutes = (time - $began) / 60;
 	my @memory = map { [memory($_->{pid})] } $bench->{daemon}->roles;
 	my ($dirty, $pss) = map { my $i = $_; (sort { $b <=> $a } map { $_->[$i] } @memory)[0] / 1024 } 0, 1;

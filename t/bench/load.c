@@ -2,12 +2,15 @@
  *
  *	load --address HOST:PORT --mode submit|replay|get|batch [--connections 50] [--seconds 3] [--warm 0.5]
  *	     [--path TARGET] [--paths FILE] [--type bench] [--prefix WORD] [--payload 200] [--keys 10000] [--primed]
- *	     [--items 1000] [--ndjson]
+ *	     [--items 1000] [--ndjson] [--rate PER_SECOND]
  *
  * One thread, one epoll, one request in flight on each kept connection.  The request is written once; per request only the sixteen
  * digits of a counter change in place, in the key and in the payload.  submit: each key is new.  replay: `keys` keys are submitted
  * once, then again and again; primed: an earlier run with this prefix submitted them.  batch: `items` tasks in a request.  get: the target as it is;
  * or those of a file, a line each, one request after the other, so that connections ask for different things at any moment.
+ *
+ * With a rate the load is open: requests fall due evenly in time, each is sent on a connection that is idle, and its latency counts from
+ * when it was due, also when it had to wait for a connection.  late: requests that were due and never sent.
  *
  * Prints one line of JSON.  What is measured is what was answered in `seconds` after `warm`; statuses, accepted tasks and trouble are
  * counted from the first request to the last, because then nothing is in flight: the rows in the database must agree.  wrong: a replay
@@ -20,6 +23,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +42,7 @@
 #define LAST_ANSWERS 15.0 /* seconds that answers may take after the last request was sent */
 #define WARM_MAX 60.0
 #define TROUBLE_MAX 1000
+#define PACE 0.0002 /* seconds between looks at what is due, at least */
 
 enum mode { SUBMIT, REPLAY, GET, BATCH };
 static const char *const mode_words[] = { "submit", "replay", "get", "batch" };
@@ -50,6 +55,7 @@ struct conn {
 	int fd;
 	bool writing;    /* epoll tells when there is room */
 	bool flying;     /* a request waits for its answer */
+	bool resting;    /* it is among the idle */
 	uint64_t serial; /* of the request in flight */
 	double sent_at;
 	char *out; /* a copy of the request, with its own counters; of a file the request itself */
@@ -62,7 +68,7 @@ static struct options {
 	const char *address, *path, *paths, *type, *prefix;
 	enum mode mode;
 	int connections, payload, keys, items;
-	double seconds, warm;
+	double seconds, warm, rate;
 	bool ndjson, primed;
 } opt = { .type = "bench",
 	.prefix = "k",
@@ -83,6 +89,8 @@ static int poller;
 static struct sockaddr_in server;
 static double began, ends; /* of the measured time; 0: not yet known */
 static uint64_t next_serial, flying;
+static struct conn **idle; /* those that may send what is due */
+static int n_idle;
 static uint64_t counted, counted_good; /* in the measured time */
 static uint64_t answered, good, wrong, broken, slowest, statuses[1000];
 
@@ -290,10 +298,8 @@ keys_pending(void)
 }
 
 static void
-conn_ask(struct conn *c, double t)
+conn_send(struct conn *c, double t)
 {
-	if ((ends > 0 && t >= ends) || keys_pending())
-		return;
 	c->serial = next_serial++;
 	c->flying = true;
 	flying++;
@@ -302,6 +308,64 @@ conn_ask(struct conn *c, double t)
 	write_counters(c);
 	conn_write(c);
 }
+
+static void
+conn_ask(struct conn *c, double t)
+{
+	if ((ends > 0 && t >= ends) || keys_pending())
+		return;
+	if (opt.rate == 0)
+		conn_send(c, t);
+	else if (!c->resting) {
+		c->resting = true;
+		idle[n_idle++] = c;
+	}
+}
+
+/* --- an open load --------------------------------------------------------------------------------------------------- */
+
+/* When a request is due: the first at the begin of the time to become warm. */
+static double
+due(uint64_t serial)
+{
+	return began - opt.warm + (double)serial / opt.rate;
+}
+
+static void
+send_due(double t)
+{
+	struct conn *c;
+
+	while (n_idle > 0 && due(next_serial) <= t && due(next_serial) < ends) {
+		c = idle[--n_idle];
+		c->resting = false;
+		conn_send(c, due(next_serial));
+	}
+}
+
+/* Waits for an answer, or until the next request is due. */
+static void
+pace(double t)
+{
+	struct pollfd p = { .fd = poller, .events = POLLIN };
+	double wait = n_idle == 0 || due(next_serial) >= ends ? 0.1 : due(next_serial) - t;
+	struct timespec limit;
+
+	if (wait < PACE)
+		wait = PACE;
+	limit = (struct timespec){ .tv_nsec = (long)((wait < 0.1 ? wait : 0.1) * 1e9) };
+	ppoll(&p, 1, &limit, NULL);
+}
+
+static uint64_t
+late(void)
+{
+	uint64_t n = opt.rate > 0 ? (uint64_t)((opt.warm + opt.seconds) * opt.rate) : 0;
+
+	return n > next_serial ? n - next_serial : 0;
+}
+
+/* --- answers -------------------------------------------------------------------------------------------------------- */
 
 /* The measured time begins: with the first request, or when the keys to be replayed are all there. */
 static void
@@ -425,9 +489,13 @@ run(struct conn *conns)
 	if (opt.mode != REPLAY || opt.primed)
 		begin(t);
 	ask_all(conns, t);
-	while (flying > 0) {
+	while (flying > 0 || (opt.rate > 0 && t < ends)) {
 		pending = keys_pending();
-		n = epoll_wait(poller, events, 256, 100);
+		if (opt.rate > 0) {
+			send_due(t);
+			pace(t);
+		}
+		n = epoll_wait(poller, events, 256, opt.rate > 0 ? 0 : 100);
 		for (i = 0; i < n; i++) {
 			if (events[i].events & EPOLLOUT)
 				conn_write(events[i].data.ptr);
@@ -476,9 +544,10 @@ report(void)
 	    (double)counted / opt.seconds, opt.mode == GET ? 0 : (double)(counted_good * items) / opt.seconds);
 	printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"cpu_s\":%.3f,", percentile(0.5), percentile(0.99),
 	    (double)slowest / 1e6, cpu);
-	printf("\"sent\":%llu,\"answered\":%llu,\"tasks\":%llu,\"wrong\":%llu,\"broken\":%llu,\"status\":{",
+	printf(
+	    "\"sent\":%llu,\"answered\":%llu,\"tasks\":%llu,\"wrong\":%llu,\"broken\":%llu,\"late\":%llu,\"status\":{",
 	    (unsigned long long)next_serial, (unsigned long long)answered, (unsigned long long)(good * items),
-	    (unsigned long long)wrong, (unsigned long long)broken);
+	    (unsigned long long)wrong, (unsigned long long)broken, (unsigned long long)late());
 	for (i = 0; i < 1000; i++) {
 		if (statuses[i] == 0)
 			continue;
@@ -517,9 +586,11 @@ read_mode(const char *word)
 static void
 check_options(void)
 {
-	if (opt.connections < 1 || opt.payload < 0 || opt.payload > 4096 || opt.keys < 2 * opt.connections ||
-	    opt.items < 1 || opt.seconds <= 0 || opt.warm < 0)
+	if (opt.connections < 1 || opt.payload < 0 || opt.payload > 4096 || opt.items < 1 ||
+	    (opt.mode == REPLAY && opt.keys < 2 * opt.connections) || opt.seconds <= 0 || opt.warm < 0 || opt.rate < 0)
 		quit("expected positive numbers, --payload up to 4096, --keys from twice the connections");
+	if (opt.rate > 0 && opt.mode == REPLAY)
+		quit("--rate is for submit, batch and get");
 	if (opt.paths != NULL && opt.mode != GET)
 		quit("--paths is for --mode get");
 	if (opt.path == NULL)
@@ -534,8 +605,8 @@ read_options(int argc, char **argv)
 		{ "connections", 1, NULL, 'c' }, { "seconds", 1, NULL, 's' }, { "warm", 1, NULL, 'w' },
 		{ "path", 1, NULL, 'P' }, { "paths", 1, NULL, 'F' }, { "type", 1, NULL, 't' },
 		{ "prefix", 1, NULL, 'x' }, { "payload", 1, NULL, 'p' }, { "keys", 1, NULL, 'k' },
-		{ "items", 1, NULL, 'i' }, { "ndjson", 0, NULL, 'n' }, { "primed", 0, NULL, 'r' },
-		{ NULL, 0, NULL, 0 } };
+		{ "items", 1, NULL, 'i' }, { "rate", 1, NULL, 'R' }, { "ndjson", 0, NULL, 'n' },
+		{ "primed", 0, NULL, 'r' }, { NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", words, NULL)) != -1) {
@@ -576,6 +647,9 @@ read_options(int argc, char **argv)
 		case 'i':
 			opt.items = atoi(optarg);
 			break;
+		case 'R':
+			opt.rate = atof(optarg);
+			break;
 		case 'n':
 			opt.ndjson = true;
 			break;
@@ -589,6 +663,19 @@ read_options(int argc, char **argv)
 	check_options();
 }
 
+/* Each connection is a file. */
+static void
+allow_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= (rlim_t)opt.connections + 16)
+		return;
+	l.rlim_cur = l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur < (rlim_t)opt.connections + 16)
+		quit("%d connections are more than the hard limit of open files allows (ulimit -Hn)", opt.connections);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -599,8 +686,10 @@ main(int argc, char **argv)
 	make_request();
 	if (opt.paths != NULL)
 		read_paths();
+	allow_files();
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	conns = allocate((size_t)opt.connections, sizeof(*conns));
+	idle = allocate((size_t)opt.connections, sizeof(*idle));
 	for (i = 0; i < opt.connections; i++) {
 		conns[i].out = allocate(1, request_len);
 		memcpy(conns[i].out, request, request_len);

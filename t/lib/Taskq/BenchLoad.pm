@@ -3,6 +3,9 @@ package Taskq::BenchLoad;
 use strict;
 use warnings;
 
+# Whether the limit is run, too.
+sub limited { return $_[0]{ratio} || $_[0]{limit} }
+
 sub mode { return $_[0]{load}[1] }
 
 # Why it cannot be run; undef: it can.
@@ -36,7 +39,7 @@ sub check {
 sub load {
 	my ($bench, $s, %l) = @_;
 	my $tasks = mode($s) ne 'get';
-	my $unit = sub { $s->{ratio} ? $_[0]{tasks} : $_[0]{answered} };
+	my $unit = sub { limited($s) ? $_[0]{tasks} : $_[0]{answered} };
 	my $before = $tasks && count_tasks($bench);
 	my @commits = commits($bench);
 	my $got = $bench->with_cpu($unit, sub { $bench->load(@{ $s->{load} }, @{ $l{args} || [] }) }, taskqd => $bench->{daemon}->pid,
@@ -52,7 +55,7 @@ sub load {
 # What is done once before the rounds; returns what each of them then is told.
 sub prepare {
 	my ($bench, $s) = @_;
-	$bench->limit_create if $s->{ratio};
+	$bench->limit_create if limited($s);
 	$bench->{pg}->psql('checkpoint');
 	return () if mode($s) ne 'replay';
 	my @prefix = ('--prefix', "bench-$$-$s->{name}");
@@ -63,10 +66,10 @@ sub prepare {
 # The figures of a round by name: the limit and then taskq.
 sub round {
 	my ($bench, $s, %l) = @_;
-	my $limit = $s->{ratio} && $bench->run_limit;
+	my $limit = limited($s) && $bench->run_limit;
 	my $load = load($bench, $s, %l);
 	my %figures = map { $_ => $load->{$_} } grep { exists $load->{$_} } qw(p50_ms p99_ms max_ms batch cpu_taskqd cpu_postgres cpu_redis cpu_load);
-	$figures{rate} = $load->{ $s->{ratio} ? 'tasks_per_s' : 'requests_per_s' };
+	$figures{rate} = $load->{ limited($s) ? 'tasks_per_s' : 'requests_per_s' };
 	return %figures if !$limit;
 	return (%figures, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres},
 		ratio => $limit->{tasks_per_s} ? $figures{rate} / $limit->{tasks_per_s} : 0);

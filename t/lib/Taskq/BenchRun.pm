@@ -4,7 +4,9 @@
 package Taskq::BenchRun;
 use strict;
 use warnings;
-use Taskq::Machine qw(read_file wait_for);
+use Taskq::BenchFill;
+use Taskq::Machine qw(read_file temp_dir wait_for write_file);
+use Taskq::Session;
 use Time::HiRes qw(sleep time);
 
 my $batch = 1000; # tasks whose ids are neighbours, as of one submission
@@ -36,8 +38,8 @@ insert into taskq.ready (lane, prio, start, bucket, lo, hi, n)
 select lane, prio, min(id::text)::uuid, bucket, min(id::text)::uuid, max(id::text)::uuid, count(*)
 from taskq.task group by lane, prio, bucket, taskq.batch(id), taskq.pos(id) / 100;
 END
-	$bench->{pg}->psql("vacuum analyze taskq.$_") for qw(task ready lease done);
-	$bench->{pg}->psql('checkpoint');
+	$bench->{pg}->psql("vacuum analyze taskq.$_", seconds => 600) for qw(task ready lease done);
+	$bench->{pg}->psql('checkpoint', seconds => 600);
 	return;
 }
 
@@ -49,9 +51,27 @@ sub ended {
 	return split /\|/, $bench->{pg}->psql("select count(*), extract(epoch from max(finished_at) - $from), count(distinct finished_at) from taskq.done");
 }
 
+# Where the pages of 200 lists begin, a line each, in a file.
+sub differing_lists {
+	my ($bench) = @_;
+	my ($cursor, @paths) = (undef, '/v1/tasks?limit=20');
+	my $step = $bench->{o}{tasks} / 200;
+	$step = $step < 10 ? 10 : $step > 1000 ? 1000 : int $step;
+	while (@paths < 200) {
+		my $page = $bench->{daemon}->get("/v1/tasks?limit=$step" . (defined $cursor ? "&cursor=$cursor" : ''))->json;
+		$cursor = $page->{next_cursor};
+		last if !defined $cursor;
+		push @paths, "/v1/tasks?limit=20&cursor=$cursor";
+	}
+	$bench->problem('there are only ' . @paths . ' lists that differ') if @paths < 100;
+	my $file = temp_dir('lists') . '/paths';
+	write_file($file, join '', map { "$_\n" } @paths);
+	return ('--paths', $file);
+}
+
 # Reads of a database in which every third task is done, dead, ready.
 sub reads {
-	my ($bench, $path) = @_;
+	my ($bench, $asked) = @_;
 	model($bench);
 	backlog($bench, $bench->{o}{tasks});
 	$bench->{pg}->psql(<<"END");
@@ -63,52 +83,147 @@ insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes
 select id, 1, bucket, lane, prio, 1, 1, 0, 1, 'RETRY_EXHAUSTED', created_at, payload from taskq.task where taskq.pos(id) % 3 = 1;
 END
 	$bench->{pg}->psql("vacuum analyze taskq.$_") for qw(done tried dead);
+	my @asked = $asked->();
 	my %cpu = $bench->cpu;
-	my $load = $bench->load(qw(--mode get --connections 50 --path), ref $path ? $path->() : $path);
+	my $waits = read_waits($bench);
+	my $load = $bench->load(qw(--mode get --connections 50), @asked);
 	my %now = $bench->cpu;
+	my %waited = waited($waits, read_waits($bench));
 	$bench->problem(map { "$load->{status}{$_} answers were $_" } grep { $_ != 200 } sort keys %{ $load->{status} });
+	$bench->problem('nothing was answered in the measured time') if !$load->{requests};
 	$bench->empty;
 	queue($bench, 'resume');
-	return (rate => $load->{requests_per_s}, (map { $_ => $load->{$_} } qw(p50_ms p99_ms max_ms)),
+	return (rate => $load->{requests_per_s}, (map { $_ => $load->{$_} } qw(p50_ms p99_ms max_ms)), %waited,
 		map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / ($load->{answered} || 1)) } keys %now);
 }
 
-sub list { return reads($_[0], '/v1/tasks?limit=20') }
-
-sub get { my ($bench) = @_; return reads($bench, sub { '/v1/tasks/' . $bench->{pg}->psql('select id from taskq.task order by id offset 5 limit 1') }) }
-
-# No-op tasks from a backlog; the limit has its leases in memory.
-sub drain {
+# How often something waited how long for a connection to read with, as taskqd counts: { bound in s => number }, sum and count.
+sub read_waits {
 	my ($bench) = @_;
-	my $n = $bench->{o}{tasks};
-	my $limit = $bench->limit(mode => 'drain', tasks => $n);
+	my $all = $bench->{daemon}->metrics;
+	my %w;
+	for my $name (keys %$all) {
+		$w{$1} += $all->{$name} if $name =~ /^taskq_postgres_read_wait_seconds_(sum|count)\b/;
+		$w{bucket}{$1} += $all->{$name} if $name =~ /^taskq_postgres_read_wait_seconds_bucket\{.*le="([^"]+)"/;
+	}
+	return \%w;
+}
+
+# The mean, and the bound under which 99 of 100 are.
+sub waited {
+	my ($was, $is) = @_;
+	my $n = ($is->{count} || 0) - ($was->{count} || 0);
+	return () if $n <= 0;
+	my ($bound) = grep { $is->{bucket}{$_} - ($was->{bucket}{$_} || 0) >= 0.99 * $n } sort { $a <=> $b } grep { $_ ne '+Inf' } keys %{ $is->{bucket} };
+	return (wait_ms => 1000 * ($is->{sum} - ($was->{sum} || 0)) / $n, defined $bound ? (wait_p99_ms => 1000 * $bound) : ());
+}
+
+sub list { return reads($_[0], sub { return ('--path', '/v1/tasks?limit=20') }) }
+
+sub list_differ { my ($bench) = @_; return reads($bench, sub { return differing_lists($bench) }) }
+
+sub get { my ($bench) = @_; return reads($bench, sub { return ('--path', '/v1/tasks/' . $bench->{pg}->psql('select id from taskq.task order by id offset 5 limit 1')) }) }
+
+# $n no-op tasks from a backlog.
+sub run_backlog {
+	my ($bench, $n) = @_;
 	model($bench);
 	backlog($bench, $n);
 	my ($lsn, %cpu) = ($bench->lsn, $bench->cpu);
 	queue($bench, 'resume');
-	wait_for(sub { sleep 0.3; nothing_left($bench) }, 600, 'the backlog to be gone');
+	wait_for(sub { sleep 0.3; nothing_left($bench) }, 1200, 'the backlog to be gone');
 	my %now = $bench->cpu;
 	my ($done, $seconds, $commits) = ended($bench, 'min(finished_at)');
 	$bench->problem("$done tasks ended, $n were expected") if $done != $n;
-	my $rate = $seconds > 0 ? $n / $seconds : 0;
-	return (rate => $rate, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $rate / $limit->{tasks_per_s}, batch => $done / $commits,
-		wal => $bench->lsn($lsn) / $n, map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $n) } keys %now);
+	return (rate => $seconds > 0 ? $n / $seconds : 0, batch => $done / ($commits || 1), wal => $bench->lsn($lsn) / $n, map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $n) } keys %now);
 }
 
-# Bulk submissions and their runs together: from the first submission to the last end.
+# The limit has its leases in memory.
+sub drain_of {
+	my ($bench, $n) = @_;
+	my $limit = $bench->limit(mode => 'drain', tasks => $n);
+	my %got = run_backlog($bench, $n);
+	return (%got, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $got{rate} / $limit->{tasks_per_s});
+}
+
+sub drain { my ($bench) = @_; return drain_of($bench, $bench->{o}{tasks}) }
+
+# A great backlog, beside the usual one before it and after it.
+sub drain_great {
+	my ($bench, $times) = @_;
+	my $n = $bench->{o}{tasks};
+	my %before = run_backlog($bench, $n);
+	my %got = drain_of($bench, $n * $times);
+	my %after = run_backlog($bench, $n);
+	return (%got, self => 2 * $got{rate} / ($before{rate} + $after{rate}));
+}
+
+sub drain_2m { return drain_great($_[0], 20) }
+
+sub drain_10m { return drain_great($_[0], 100) }
+
+# Bulk submissions and their runs together: from the first submission to the last end.  What is there already stays.
+sub run_mix {
+	my ($bench, @args) = @_;
+	my ($lsn, $begin, %cpu) = ($bench->lsn, $bench->{pg}->psql("select quote_literal(clock_timestamp()) || '::timestamptz'"), $bench->cpu);
+	my $load = $bench->load(qw(--mode batch --connections 4), @args);
+	wait_for(sub { sleep 0.2; nothing_left($bench) }, 600, 'all to be run');
+	my %now = $bench->cpu;
+	my ($done, $seconds) = ended($bench, "(select min(created_at) from taskq.task where created_at >= $begin)");
+	$bench->problem("$done tasks ended, $load->{tasks} were accepted") if $done != $load->{tasks};
+	return (rate => $done / $seconds, wal => $bench->lsn($lsn) / $done, map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $done) } keys %now);
+}
+
 sub mix {
 	my ($bench) = @_;
 	my $limit = $bench->limit(mode => 'mix');
 	$bench->empty;
-	my ($lsn, %cpu) = ($bench->lsn, $bench->cpu);
-	my $load = $bench->load(qw(--mode batch --connections 4));
-	wait_for(sub { sleep 0.2; nothing_left($bench) }, 600, 'all to be run');
-	my %now = $bench->cpu;
-	my ($done, $seconds) = ended($bench, '(select min(created_at) from taskq.task)');
-	$bench->problem("$done tasks ended, $load->{tasks} were accepted") if $done != $load->{tasks};
-	my $rate = $done / $seconds;
-	return (rate => $rate, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $rate / $limit->{tasks_per_s}, wal => $bench->lsn($lsn) / $done,
-		map { ("cpu_$_" => 1e6 * ($now{$_} - $cpu{$_}) / $done) } keys %now);
+	my %got = run_mix($bench);
+	return (%got, limit => $limit->{tasks_per_s}, cpu_limit => $limit->{cpu_postgres}, ratio => $got{rate} / $limit->{tasks_per_s});
+}
+
+# The mix as it is and with something beside it, which `set` brings and `unset` takes away; every other round begins with the latter.
+sub mix_with {
+	my ($bench, $set, $unset) = @_;
+	my @long = ('--seconds', 5 * $bench->{o}{seconds});
+	my %rate;
+	my %got;
+	for my $with ($bench->{turns}++ % 2 ? (1, 0) : (0, 1)) {
+		$bench->empty;
+		model($bench);
+		$bench->empty;
+		$set->() if $with;
+		$bench->{pg}->psql('vacuum analyze', seconds => 600);
+		$bench->{pg}->psql('checkpoint', seconds => 600);
+		my %r = run_mix($bench, @long);
+		$rate{$with} = $r{rate};
+		%got = %r if $with;
+		$unset->() if $with;
+	}
+	$bench->empty;
+	return (%got, plain => $rate{0}, self => $rate{1} / $rate{0});
+}
+
+# A session that began something and forgot it: it has an id of a transaction, and a snapshot.
+sub mix_held {
+	my ($bench) = @_;
+	my $session;
+	return mix_with($bench, sub {
+		$session = Taskq::Session->new($bench->{pg}->conninfo);
+		$session->run('begin isolation level repeatable read; select txid_current(); select count(*) from pg_class');
+	}, sub {
+		$session->run('rollback');
+		$session->close;
+	});
+}
+
+# Ten times the backlog of drain of tasks that wait for next year, and as many dead letters.
+sub mix_beside {
+	my ($bench) = @_;
+	my $n = 10 * $bench->{o}{tasks};
+	return mix_with($bench, sub {
+		$bench->{pg}->psql("set synchronous_commit = off; $_", seconds => 600) for Taskq::BenchFill::scheduled(0, $n), Taskq::BenchFill::dead($n, 2 * $n);
+	}, sub { });
 }
 
 sub part { my ($sorted, $share) = @_; return $sorted->[int($share * $#$sorted + 0.5)] }

@@ -1,9 +1,9 @@
-# Figures.pm - what measurements become: medians, tables for the terminal, curves as SVG.
+# Figures.pm - what measurements become: medians, tables for the terminal, curves and bars as SVG.
 package Taskq::Figures;
 use strict;
 use warnings;
 use Exporter 'import';
-our @EXPORT_OK = qw(spread thousands table curves);
+our @EXPORT_OK = qw(spread thousands table curves bars);
 
 # Of the values of several rounds.
 sub spread {
@@ -90,6 +90,45 @@ sub curves {
 		$n++;
 	}
 	return join "\n", @out, "</svg>\n";
+}
+
+# --- bars -------------------------------------------------------------------------------------------------------------
+
+# One picture: { title, bars => [{ name, value, least, greatest, goal }] }; a goal is a mark across its bar, red when it was not reached, a thin line
+# goes from the least to the greatest.
+sub bars {
+	my ($p) = @_;
+	my ($width, $left, $right, $top, $row) = (720, 130, 110, 46, 24);
+	my $height = $top + $row * @{ $p->{bars} } + 34;
+	my $roof = round_up((sort { $b <=> $a } map { ($_->{value}, $_->{goal} || 0, $_->{greatest} || 0) } @{ $p->{bars} })[0] || 1);
+	my $x_of = sub { return $left + ($width - $left - $right) * $_[0] / $roof };
+	my @out = qq{<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 $width $height" font-family="sans-serif" font-size="12">};
+	push @out, qq{<rect width="$width" height="$height" fill="white"/>}, sprintf '<text x="20" y="24" font-size="15">%s</text>', escape($p->{title});
+	for my $i (0 .. 4) {
+		my $x = $x_of->($roof * $i / 4);
+		push @out, sprintf '<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#d0d7de"/>', $x, $x, $top, $height - 30;
+		push @out, sprintf '<text x="%.1f" y="%d" text-anchor="middle">%s</text>', $x, $height - 12, short($roof * $i / 4);
+	}
+	my $y = $top;
+	for my $bar (@{ $p->{bars} }) {
+		push @out, bar($bar, $left, $y + 4, $row - 8, $x_of);
+		push @out, sprintf '<text x="%d" y="%d">%.2f%s</text>', $width - $right + 10, $y + 16, $bar->{value}, defined $bar->{goal} ? sprintf(' of %.2f', $bar->{goal}) : '';
+		$y += $row;
+	}
+	return join "\n", @out, "</svg>\n";
+}
+
+sub bar {
+	my ($bar, $left, $y, $high, $x_of) = @_;
+	my $reached = !defined $bar->{goal} || $bar->{value} >= $bar->{goal};
+	my @out = sprintf '<text x="%d" y="%.1f" text-anchor="end">%s</text>', $left - 8, $y + $high - 4, escape($bar->{name});
+	push @out, sprintf '<rect x="%d" y="%.1f" width="%.1f" height="%d" fill="%s"/>', $left, $y, $x_of->($bar->{value}) - $left, $high, $reached ? $colours[0] : $colours[5];
+	push @out, sprintf '<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="black"/>', $x_of->($bar->{least}), $x_of->($bar->{greatest}), $y + $high / 2, $y + $high / 2
+		if defined $bar->{least};
+	push @out, sprintf '<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s" stroke-width="3"/>', $x_of->($bar->{goal}), $x_of->($bar->{goal}), $y - 2, $y + $high + 2,
+		$reached ? $colours[2] : $colours[1]
+		if defined $bar->{goal};
+	return @out;
 }
 
 1;

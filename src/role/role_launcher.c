@@ -215,7 +215,8 @@ peer_on_start(struct launch_peer *p, const struct launch_msg *ask, const int *fd
 		m.value = 0;
 		m.pid = pid;
 	}
-	peer_say(p, &m);
+	if (m.verb != LAUNCH_STARTED || ask->value != LAUNCH_QUIET)
+		peer_say(p, &m);
 }
 
 static void

@@ -296,7 +296,6 @@ command_heard(struct launch_run *line, const struct launch_msg *m)
 	} else if (m->verb == LAUNCH_REFUSED) {
 		end_refused(c, m);
 	} else {
-		log_debug("command started", log_id("task_id", &x->row->id), log_int("pid", m->pid));
 		return;
 	}
 	command_free(c);
@@ -326,6 +325,7 @@ command_new(struct exec_run *x)
 	c->magic = COMMAND_MAGIC;
 	c->x = x;
 	c->line.heard = command_heard;
+	c->line.quiet = true;
 	list_init(&c->line.node);
 	for (int i = 0; i < 3; i++)
 		c->fd[i] = -1;

@@ -336,6 +336,7 @@ launch_start(struct launch *l, struct launch_run *w, int handler, const int fds[
 	struct launch_msg m = { .verb = LAUNCH_START, .handler = handler, .inc = l->inc };
 
 	ASSERT(launch_ready(l));
+	m.value = w->quiet ? LAUNCH_QUIET : 0;
 	m.token = w->token = ++l->last_token;
 	list_push(&l->runs[w->token % LAUNCH_BUCKETS], &w->node);
 	letter_send(l, &m, fds, 3);

@@ -14,11 +14,12 @@
 
 struct launch;
 
-/* One run on the line; embedded in the caller's object.  `heard` is called with STARTED, REFUSED or EXITED, or with null when the line
+/* One run on the line; embedded in the caller's object.  `heard` is called with STARTED (unless quiet), REFUSED or EXITED, or with null when the line
  * was lost; after REFUSED, EXITED and null the run is off the line.  Never called inside a call from the caller. */
 struct launch_run {
 	struct list node;
 	uint64_t token;
+	bool quiet; /* does not hear STARTED */
 	void (*heard)(struct launch_run *w, const struct launch_msg *m);
 };
 

@@ -103,7 +103,7 @@ run_each_second(const struct run *r)
 
 /* The prefetch follows the pace, so that nothing waits beside a slow task: few tasks, then what ends in a quarter of a window.  It
  * follows the size of tasks too: what waits here is in memory. */
-static int
+int
 run_prefetch(const struct run *r)
 {
 	int pace = run_lately(r);
@@ -221,6 +221,7 @@ run_new(const struct run_options *o)
 	exec_open(&r->env);
 	run_handlers(r);
 	run_time_open(r);
+	run_step_open(r);
 	run_guard_open(r);
 	run_claim_open(r);
 	run_progress_open(r);

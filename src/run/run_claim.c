@@ -327,7 +327,7 @@ run_claim_answered(struct run *r, const struct store_stepped *s)
 void
 run_claim_rest(struct run *r)
 {
-	bool hungry = !r->step.flying && run_room(r) > 0;
+	bool hungry = !r->step.flying && !r->step.resting && run_room(r) > 0;
 
 	if ((run_room(r) > 0 || run_pause_unseen(r)) && r->lanes.look_due)
 		look(r);

@@ -144,6 +144,9 @@ struct run_exact {
 
 struct run_step {
 	bool flying;
+	bool resting; /* the next waits for more to carry */
+	struct loop_timer *rest;
+	int64_t answered_at;  /* clock_now(), of the last one */
 	int64_t inc;          /* whose step it is */
 	struct buf outcomes;  /* struct store_outcome */
 	struct buf tasks;     /* struct run_task *, in the same order */
@@ -204,6 +207,7 @@ struct run {
 /* run.c */
 void run_turn_soon(struct run *r);           /* something changed: look at everything on the next turn */
 int run_room(const struct run *r);           /* tasks that may be claimed now */
+int run_prefetch(const struct run *r);       /* tasks that may wait here beside those in slots */
 void run_pace(struct run *r, int64_t now);   /* counts an end */
 int run_each_second(const struct run *r);    /* tasks that end in a second, at the pace of late */
 void run_weigh(struct run *r, size_t bytes); /* counts an arrival */
@@ -246,6 +250,7 @@ void run_lease_on_beat(void *arg);
 void run_lease_lose(struct run *r); /* identity lost */
 
 /* run_step.c */
+void run_step_open(struct run *r);
 void run_step_send(struct run *r);
 struct store_outcome run_step_outcome(const struct run_task *t) MUSTCHECK; /* of one that has ended */
 bool run_step_only_claims(const struct run *r); /* nothing of ours depends on the step under way */
@@ -314,10 +319,10 @@ void run_progress_heard(struct exec_run *x, int percent, struct span note);
 
 /* run_spool.c */
 void run_spool_open(struct run *r);
-void run_spool_turn(struct run *r);        /* something may have to be written, or nothing any more */
-void run_spool_left(struct run_task *t);   /* its outcome was answered, or is forgotten */
+void run_spool_turn(struct run *r);           /* something may have to be written, or nothing any more */
+void run_spool_left(struct run_task *t);      /* its outcome was answered, or is forgotten */
 int run_spool_flush(struct run *r) MUSTCHECK; /* blocks; outcomes that are on disk now */
-void run_spool_close(struct run *r);       /* before the tasks go: what waits stays on disk */
+void run_spool_close(struct run *r);          /* before the tasks go: what waits stays on disk */
 
 /* run_result.c */
 void run_result_check(struct run_task *t); /* a result that its queue does not take is a failure */

@@ -2,6 +2,9 @@
  *
  * One is under way at a time.  What it carries is in state SENT until the answer says, for each outcome, written or stale.
  * An answer under another identity than the question brings nothing: its leases are not ours any more.
+ *
+ * A commit costs the server as much as many of its rows.  So while every slot is busy and enough waits here to keep them so, the next
+ * step comes STEP_REST after the last one, or with STEP_ENOUGH outcomes: tasks that take a moment (commands) share it then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +12,8 @@
 #include "run/run_int.h"
 
 #define STEP_OUTCOMES 4096 /* most in one commit */
+#define STEP_ENOUGH 128    /* outcomes that share a commit well */
+#define STEP_REST (10 * CLOCK_MS)
 
 struct store_outcome
 run_step_outcome(const struct run_task *t)
@@ -232,17 +237,55 @@ step_answered(void *arg, const struct store_stepped *s)
 			claim_answered(r, s);
 	}
 	step_reset(r);
+	r->step.answered_at = clock_now();
 	run_turn_soon(r);
 }
 
 /* --- the question ----------------------------------------------------------------------------------------------------------------- */
+
+/* Nothing stands still for want of it, yet. */
+static bool
+step_can_wait(const struct run *r)
+{
+	return r->phase == RUN_WORKING && r->count[RUN_RUNNING] - r->waiting >= r->conf->work.slots &&
+	       r->count[RUN_QUEUED] > 0 && r->count[RUN_QUEUED] * 2 >= run_prefetch(r) &&
+	       r->count[RUN_ENDED] < STEP_ENOUGH;
+}
+
+/* True: the next step is for later, and the timer is set. */
+static bool
+step_rest(struct run *r)
+{
+	int64_t left = r->step.answered_at + STEP_REST - clock_now();
+
+	r->step.resting = left > 0 && step_can_wait(r);
+	if (r->step.resting && !loop_timer_is_set(r->step.rest))
+		loop_timer_set(r->step.rest, left);
+	return r->step.resting;
+}
+
+static void
+step_rested(void *arg)
+{
+	struct run *r = arg;
+
+	MAGIC_CHECK(r, RUN_MAGIC);
+	run_turn_soon(r);
+}
+
+void
+run_step_open(struct run *r)
+{
+	r->step.rest = loop_timer_new(r->o.loop, step_rested, r);
+	r->step.answered_at = clock_now() - STEP_REST;
+}
 
 void
 run_step_send(struct run *r)
 {
 	struct store_step q = { 0 };
 
-	if (r->step.flying)
+	if (r->step.flying || step_rest(r))
 		return;
 	step_reset(r);
 	q.noutcomes = step_outcomes(r);
@@ -276,4 +319,5 @@ run_step_free(struct run *r)
 	buf_free(&r->step.tasks);
 	buf_free(&r->step.givebacks);
 	buf_free(&r->step.leases);
+	loop_timer_free(&r->step.rest);
 }

@@ -19,7 +19,7 @@ sub bench {
 }
 
 # TASKQ_FULL=1: every scenario; otherwise one of each sort, those that share a taskqd side by side.
-my @some = qw(submit-50 submit-1000 bulk replay replay-redis drain mix mix-held latency-50 wake rest list-differ-2);
+my @some = qw(submit-50 submit-1000 bulk replay replay-redis drain mix mix-held latency-50 wake rest list-differ-2 exec http lease);
 my @chosen = $ENV{TASKQ_FULL} ? map { /^(\S+)/ ? $1 : () } split /\n/, bench(0, '--list') : @some;
 my $pictures = temp_dir('pictures');
 my $text = bench(0, '--json', $json, '--svg', $pictures, @chosen);
@@ -29,7 +29,8 @@ my @mix = qw(rate self plain wal);
 my @list = qw(rate p50_ms p99_ms);
 my @times = qw(rate offered p50_ms p90_ms p99_ms worst_ms submit_p99_ms);
 my %own = (list => \@list, get => \@list, map({ ("list-differ-$_" => [@list, 'wait_ms']) } 1, 2, 4, 10), drain => [qw(rate limit ratio wal batch)], map({ ("drain-$_" => [qw(rate limit ratio self wal batch)]) } qw(2m 10m)),
-	mix => [qw(rate limit ratio wal)], 'mix-held' => \@mix, 'mix-beside' => \@mix, map({ ("latency-$_" => \@times) } 10, 50, 90), wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)]);
+	mix => [qw(rate limit ratio wal)], 'mix-held' => \@mix, 'mix-beside' => \@mix, map({ ("latency-$_" => \@times) } 10, 50, 90), wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)],
+	map({ ($_ => [qw(rate batch)]) } qw(pool pool-python exec http lease)));
 for my $s (@{ $all->{scenarios} }) {
 	next if $s->{skipped};
 	my @has = $own{ $s->{name} } ? @{ $own{ $s->{name} } } : $s->{cpu_load} ? (qw(rate p50_ms p99_ms cpu_taskqd), $s->{limit} ? qw(limit ratio cpu_limit) : ()) : 'rate';

@@ -34,7 +34,7 @@ sub build_programs {
 	my $dir = builddir();
 	-f "$dir/Makefile" or fail("\"$dir\" has no Makefile; give --build the directory where taskqd was built");
 	my %quiet = map { $_ => undef } qw(MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR);
-	my ($status, $text) = slurp_command(command => ['make', '-s', '-C', $dir, map { "t/bench/$_" } qw(load limit child)], env => \%quiet, seconds => 120);
+	my ($status, $text) = slurp_command(command => ['make', '-s', '-C', $dir, map { "t/bench/$_" } qw(load limit child answer lease)], env => \%quiet, seconds => 120);
 	fail("could not build the programs:\n$text") if $status != 0;
 	return;
 }

@@ -13,10 +13,11 @@ my $batch = 1000; # tasks whose ids are neighbours, as of one submission
 
 sub queue { my ($bench, $act) = @_; return $bench->{daemon}->post("/v1/queues/default/$act", { by => 'bench', why => 'a backlog is made' }) }
 
-# One task is submitted and run, so that its lane is there and its row can be the model of the others.
+# One task is submitted and run (by $run, unless a worker does), so that its lane is there and its row can be the model of the others.
 sub model {
-	my ($bench) = @_;
+	my ($bench, $run) = @_;
 	my $task = $bench->{daemon}->submit('bench', { a => 'x' x ($bench->{o}{payload} - 8) });
+	$run->() if $run;
 	$bench->{daemon}->wait_final($task);
 	$bench->{pg}->psql("create schema if not exists bench; drop table if exists bench.model; create table bench.model as select * from taskq.task where id = '$task->{id}'");
 	return;

@@ -14,5 +14,6 @@ select 1 from (select
 	set_config('enable_bitmapscan', case when $3 > 0 then 'on' else 'off' end, false),
 	set_config('statement_timeout', $1::text, false),
 	set_config('lock_timeout', $2::text, false),
+	set_config('vacuum_cost_delay', '2', false),
 	set_config('idle_in_transaction_session_timeout', $1::text, false)
 	offset 0) s

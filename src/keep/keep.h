@@ -16,6 +16,7 @@
  *	spool       outcomes that dead workers left on the disk are delivered; also before each release, and before boot
  *	escalate    dead letters that are overdue are told: keep_escalate.h
  *	sweep       one step of a replay, a discard or a fix of many dead letters
+ *	upkeep      who keeps dead rows in the database is named, and a table is vacuumed where autovacuum does not come
  *	names       unique names that nobody holds any more are deleted, in small batches
  *
  * Duties run one at a time on one connection.  Several keepers (of other nodes) may do the same at the same time; the store sees to

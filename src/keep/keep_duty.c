@@ -6,6 +6,7 @@
 #include "stats/stats.h"
 #include "store/store_dead.h"
 #include "store/store_sweep.h"
+#include "store/store_upkeep.h"
 
 #include "keep/keep_duty.h"
 
@@ -29,6 +30,7 @@ const struct duty_row duty_rows[DUTIES] = {
 	[DUTY_FILE] = { "file", store_file_letters, 0, CLOCK_SECOND, -1 },
 	[DUTY_LETTERS] = { "letters", store_watch_letters, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_PURGE_LETTERS] = { "purge letters", store_purge_letters, CLOCK_SECOND, MINUTE, S_LETTERS_PURGED },
+	[DUTY_UPKEEP] = { "upkeep", store_upkeep, MINUTE, MINUTE, -1 },
 	[DUTY_EXPIRE] = { "expire", store_expire, 0, 5 * CLOCK_SECOND, S_EXPIRED },
 };
 

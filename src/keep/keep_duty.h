@@ -24,6 +24,7 @@ enum duty_kind {
 	DUTY_FILE,
 	DUTY_LETTERS, /* after it: what was filed is counted */
 	DUTY_PURGE_LETTERS,
+	DUTY_UPKEEP,
 	DUTIES,
 	DUTY_RELEASE = DUTIES
 };

@@ -35,6 +35,7 @@ store_open(const struct store_options *o)
 	s->getter = getter_new(s);
 	s->lister = lister_new(s);
 	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
+	s->upkeep = o->keeper ? upkeep_new(s) : NULL;
 	s->health = s->submit_pool != NULL ? health_new(s) : NULL;
 	return s;
 }
@@ -57,6 +58,7 @@ store_close(struct store **s)
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);
 	health_free(&(*s)->health);
+	upkeep_free(&(*s)->upkeep);
 	for (i = 0; i < ARRAY_LEN(pools); i++)
 		pool_free(pools[i]);
 	(*s)->magic = 0;

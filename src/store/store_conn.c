@@ -329,7 +329,8 @@ lose(struct store_conn *c, const char *why)
 		    "could not connect to postgres", log_str("pool", pool_purpose(c->pool)), log_str("error", why));
 	if (was_up && !pool_closing(c->pool))
 		stats_inc(S_PG_CUTS);
-	store_trouble(pool_store(c->pool), why);
+	if (!pool_closing(c->pool))
+		store_trouble(pool_store(c->pool), why);
 	loop_timer_set(c->timer, backoff(c));
 	if (r != NULL) {
 		r->status = c->wire.synced ? STORE_UNSURE : STORE_FAILED;
@@ -418,7 +419,7 @@ conn_event(struct store_conn *c, enum conn_event event, const char *why)
 	case CONN_EV_REQUEST:
 		ASSERT(c->state == CONN_IDLE && c->request != NULL);
 		set_state(c, CONN_BUSY);
-		loop_timer_set(c->timer, conn_conf(c)->postgres.deadline);
+		loop_timer_set(c->timer, c->request->patience > 0 ? c->request->patience : conn_conf(c)->postgres.deadline);
 		send_request(c, c->request);
 		break;
 	case CONN_EV_LOST:

@@ -50,8 +50,9 @@ static void
 ask_session(struct request *r, const struct store *s, const char *purpose)
 {
 	struct stmt *t = request_stmt(r, SQL_SESSION);
+	bool vacuum = strcmp(purpose, STORE_VACUUM_POOL) == 0;
 
-	stmt_int8(t, s->o.conf->postgres.statement_timeout / CLOCK_MS);
+	stmt_int8(t, (vacuum ? STORE_VACUUM_MOST : s->o.conf->postgres.statement_timeout) / CLOCK_MS);
 	stmt_int8(t, s->o.conf->postgres.lock_timeout / CLOCK_MS);
 	stmt_int4(t, strcmp(purpose, "keeper") == 0);
 	(void)request_stmt(r, SQL_HELLO);

@@ -142,6 +142,12 @@ struct store_pool *keep_pool(const struct store *s) MUSTCHECK;
 /* The database answered with that clock: whether workers that seem silent now are. */
 bool silence_counts(struct store *s, int64_t clock);
 
+/* --- dead rows: store_upkeep.c; its verb is in store_upkeep.h -------------------------------------------------------------------- */
+
+struct upkeep;
+struct upkeep *upkeep_new(struct store *s) MUSTCHECK;
+void upkeep_free(struct upkeep **u); /* after keep_pool() was closed; ends a vacuum that is under way */
+
 /* --- what is of no use after a time: store_expire.c ------------------------------------------------------------------------------ */
 
 /* Adds what such tasks among these need, after the statement that stores them; nothing when there is none. */
@@ -322,6 +328,7 @@ struct store {
 	struct getter *getter;
 	struct lister *lister;
 	struct store_worker *worker;
+	struct upkeep *upkeep; /* of the keeper */
 };
 
 void store_learned(

@@ -89,6 +89,7 @@ struct request {
 	int nstmts;
 	bool repeat;      /* the pool sends it again until known, refused or past its deadline */
 	int64_t deadline; /* clock_now() */
+	int64_t patience; /* us: for the answer once it was sent; 0: postgres.deadline */
 	int locks_most; /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
 	request_fn *fn;
 	void *arg;
@@ -112,7 +113,7 @@ void request_free(struct request **r);
 /* Adds a statement, to be bound by the caller at once. */
 struct stmt *request_stmt(struct request *r, enum store_sql sql);
 void request_send(struct store_pool *p, struct request *r);
-bool request_waits(const struct request *r) MUSTCHECK; /* it was not sent, or is to be sent again */
+bool request_waits(const struct request *r) MUSTCHECK;            /* it was not sent, or is to be sent again */
 void request_send_first(struct store_pool *p, struct request *r); /* before all that wait */
 
 /* --- the wire: store_wire.c ------------------------------------------------------------------------------------------------------ */
@@ -195,6 +196,9 @@ struct health *health_new(struct store *s) MUSTCHECK;
 void health_free(struct health **h); /* after the pools */
 
 /* --- pools: store_pool.c -------------------------------------------------------------------------------------------------------- */
+
+#define STORE_VACUUM_POOL "vacuum"                 /* its statements may take ... */
+#define STORE_VACUUM_MOST (10 * 60 * CLOCK_SECOND) /* instead of postgres.statement_timeout */
 
 struct store_pool;
 typedef void pool_idle_fn(void *arg); /* a connection is free and no request waits */

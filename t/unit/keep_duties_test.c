@@ -12,6 +12,7 @@
 #include "store/store_deliver.h"
 #include "store/store_dead.h"
 #include "store/store_sweep.h"
+#include "store/store_upkeep.h"
 #include "store/store_watch.h"
 
 #include "tap.h"
@@ -97,6 +98,7 @@ VERB(store_purge_progress, "progress")
 VERB(store_sweep, "sweep")
 VERB(store_file_letters, "file")
 VERB(store_watch_letters, "letters")
+VERB(store_upkeep, "upkeep")
 VERB(store_purge_letters, "old-letters")
 
 int64_t

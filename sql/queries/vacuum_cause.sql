@@ -1,0 +1,3 @@
+-- vacuum_cause: what autovacuum should have done and did not, see upkeep.  Alone in its request; gives way to whoever holds the table.
+-- tables: cause
+vacuum (skip_locked, index_cleanup auto, truncate false) taskq.cause

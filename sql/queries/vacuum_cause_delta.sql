@@ -1,0 +1,3 @@
+-- vacuum_cause_delta: what autovacuum should have done and did not, see upkeep.  Alone in its request; gives way to whoever holds the table.
+-- tables: cause_delta
+vacuum (skip_locked, index_cleanup auto, truncate false) taskq.cause_delta

@@ -1,0 +1,3 @@
+-- vacuum_idem: what autovacuum should have done and did not, see upkeep.  Alone in its request; gives way to whoever holds the table.
+-- tables: idem
+vacuum (skip_locked, index_cleanup auto, truncate false) taskq.idem

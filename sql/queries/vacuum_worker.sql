@@ -1,0 +1,3 @@
+-- vacuum_worker: what autovacuum should have done and did not, see upkeep.  Alone in its request; gives way to whoever holds the table.
+-- tables: worker
+vacuum (skip_locked, index_cleanup auto, truncate false) taskq.worker

@@ -142,7 +142,8 @@ sub start {
 sub postgres_now {
 	my ($self) = @_;
 	my %s = pg_settings();
-	return { map { $_ => $self->{pg}->psql("show $_") } keys %s, 'server_version' };
+	my $names = join ', ', map { "'$_'" } keys %s, 'server_version';
+	return { map { split /\|/, $_, 2 } split /\n/, $self->{pg}->psql("select name, current_setting(name) from pg_settings where name in ($names)") };
 }
 
 # taskq.conf for a scenario: `from` says where known keys are answered when it is not the memory of the node.

@@ -75,7 +75,7 @@ sub run_limit {
 sub limit {
 	my ($self, %l) = @_;
 	$self->limit_create('--payload', $self->{o}{payload}, map { ("--$_", $l{$_}) } sort keys %l);
-	$self->{pg}->psql('checkpoint');
+	$self->{pg}->psql('checkpoint', seconds => 600);
 	return $self->run_limit(%l);
 }
 

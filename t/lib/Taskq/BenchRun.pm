@@ -29,7 +29,7 @@ sub backlog {
 	queue($bench, 'pause');
 	$bench->empty;
 	my ($batches, $last) = (int(($n + $batch - 1) / $batch), $batch - 1);
-	$bench->{pg}->psql(<<"END");
+	$bench->{pg}->psql(<<"END", seconds => 1800);
 insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, options, payload)
 select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + b), 12, '0') || '70008000' || lpad(to_hex(b), 8, '0') || lpad(to_hex(i), 4, '0'))::uuid,
 	m.bucket, m.lane, m.prio, m.max_attempts, now(), m.options, m.payload
@@ -49,7 +49,7 @@ sub nothing_left { my ($bench) = @_; return $bench->{pg}->psql('select not exist
 # The tasks and the seconds from the first end to the last, by the clock of the database.
 sub ended {
 	my ($bench, $from) = @_;
-	return split /\|/, $bench->{pg}->psql("select count(*), extract(epoch from max(finished_at) - $from), count(distinct finished_at) from taskq.done");
+	return split /\|/, $bench->{pg}->psql("select count(*), extract(epoch from max(finished_at) - $from), count(distinct finished_at) from taskq.done", seconds => 600);
 }
 
 # Where the pages of 200 lists begin, a line each, in a file.

@@ -112,7 +112,7 @@ sub bars {
 	my $y = $top;
 	for my $bar (@{ $p->{bars} }) {
 		push @out, bar($bar, $left, $y + 4, $row - 8, $x_of);
-		push @out, sprintf '<text x="%d" y="%d">%.2f%s</text>', $width - $right + 10, $y + 16, $bar->{value}, defined $bar->{goal} ? sprintf(' of %.2f', $bar->{goal}) : '';
+		push @out, sprintf '<text x="%d" y="%d">%.2f%s</text>', $width - $right + 10, $y + 16, $bar->{value}, defined $bar->{goal} ? sprintf(', goal %.2f', $bar->{goal}) : '';
 		$y += $row;
 	}
 	return join "\n", @out, "</svg>\n";

@@ -758,8 +758,6 @@ CREATE INDEX dead_unfiled ON taskq.dead USING btree (died_at) WHERE (cause IS NU
 
 CREATE INDEX expiry_at ON taskq.expiry USING btree (at);
 
-CREATE INDEX idem_expires ON taskq.idem USING brin (expires_at);
-
 CREATE INDEX lease_counted ON taskq.lease USING btree (lane) WHERE counted;
 
 CREATE INDEX lease_until ON taskq.lease USING btree (until) WHERE (until IS NOT NULL);

@@ -1,7 +1,6 @@
 -- session: settings of a new connection, in one round trip.  Names are always qualified; plans are key look-ups only, made once.
 -- $1 statement_timeout int8     milliseconds
 -- $2 lock_timeout int8
--- $3 bitmapscan int4          1: allowed, for the keeper, whose purge reads a BRIN index
 -- result: done int4
 select 1 from (select
 	set_config('search_path', '', false),
@@ -11,7 +10,7 @@ select 1 from (select
 	set_config('enable_seqscan', 'off', false),
 	set_config('enable_hashjoin', 'off', false),
 	set_config('enable_mergejoin', 'off', false),
-	set_config('enable_bitmapscan', case when $3 > 0 then 'on' else 'off' end, false),
+	set_config('enable_bitmapscan', 'off', false),
 	set_config('statement_timeout', $1::text, false),
 	set_config('lock_timeout', $2::text, false),
 	set_config('vacuum_cost_delay', '2', false),

@@ -47,22 +47,21 @@ hello_refusal(const PGconn *pg, char *why, size_t size)
 }
 
 static void
-ask_session(struct request *r, const struct store *s, const char *purpose)
+ask_session(struct request *r, const struct store *s)
 {
 	struct stmt *t = request_stmt(r, SQL_SESSION);
 	bool vacuum = strcmp(purpose, STORE_VACUUM_POOL) == 0;
 
 	stmt_int8(t, (vacuum ? STORE_VACUUM_MOST : s->o.conf->postgres.statement_timeout) / CLOCK_MS);
 	stmt_int8(t, s->o.conf->postgres.lock_timeout / CLOCK_MS);
-	stmt_int4(t, strcmp(purpose, "keeper") == 0);
 	(void)request_stmt(r, SQL_HELLO);
 }
 
 void
-hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step)
+hello_ask(struct request *r, const struct store *s, enum hello_step step)
 {
 	if (step == HELLO_SESSION)
-		ask_session(r, s, purpose);
+		ask_session(r, s);
 	else if (step == HELLO_SCHEMA)
 		(void)request_stmt(r, SQL_HELLO_SCHEMA);
 	else

@@ -314,6 +314,7 @@ struct store {
 	int64_t paused;              /* a digest of what was paused then */
 	bool paused_known;
 	struct id names_seen;    /* how far the walk over unique names is */
+	int64_t keys_page;       /* and that over the keys */
 	struct id progress_seen; /* and that over progress */
 	/* store_sweep_guard() */
 	int (*sweep_room)(void *arg, struct span task_type);

@@ -14,7 +14,9 @@
 #define KEEP_MAGIC 0x5c0a4ee9U
 #define PARTITION_DAYS 9
 #define PURGE_BATCH 500
-#define PURGE_PAUSE (50 * CLOCK_MS)   /* after a full batch: as many keys may expire as are made */
+#define PURGE_PAUSE (20 * CLOCK_MS)   /* after a full batch: as many keys may expire as are made */
+#define PURGE_VAIN (100 * CLOCK_MS)   /* after one most of which has to stay */
+#define PURGE_PAGES 1024              /* of keys, to look at in one stretch: some milliseconds */
 #define DEPTH_REST CLOCK_SECOND       /* between two measurements, at least, and ... */
 #define DEPTH_SHARE 20                /* ... so many times what the last one took */
 #define WALK_PAUSE CLOCK_SECOND       /* between two stretches */
@@ -364,15 +366,32 @@ store_partitions(struct store *s, store_count_fn *fn, void *arg)
 	request_send(keep_pool(s), r);
 }
 
+/* A walk over many keys of which few have expired takes its time; so does one over many whose tasks are not final. */
+static int64_t
+purge_pause(int64_t seen, int64_t gone)
+{
+	if (seen < PURGE_BATCH)
+		return WALK_PAUSE;
+	return gone >= seen / 2 ? PURGE_PAUSE : PURGE_VAIN;
+}
+
+/* The walk begins again when it has come to the end. */
 static void
 on_purged(struct request *r)
 {
 	struct duty *d = r->arg;
+	int64_t next = -1;
 
 	MAGIC_CHECK(d, KEEP_MAGIC);
-	if (r->status == STORE_OK)
-		d->count = PQntuples(r->results[0]);
-	duty_answer(d, r, d->count == PURGE_BATCH ? PURGE_PAUSE : -1);
+	if (r->status == STORE_OK) {
+		bool over = col_null(r->results[0], 0, SQL_PURGE_KEYS_PAGE);
+
+		d->count = col_int(r->results[0], 0, SQL_PURGE_KEYS_GONE);
+		d->store->keys_page = over ? 0 : col_int(r->results[0], 0, SQL_PURGE_KEYS_PAGE);
+		if (!over)
+			next = purge_pause(col_int(r->results[0], 0, SQL_PURGE_KEYS_SEEN), d->count);
+	}
+	duty_answer(d, r, next);
 	request_free(&r);
 }
 
@@ -380,8 +399,11 @@ void
 store_purge_keys(struct store *s, store_count_fn *fn, void *arg)
 {
 	struct request *r = read_request(s, on_purged, duty_new(s, fn, arg));
+	struct stmt *t = request_stmt(r, SQL_PURGE_KEYS);
 
-	stmt_int4(request_stmt(r, SQL_PURGE_KEYS), PURGE_BATCH);
+	stmt_int8(t, s->keys_page);
+	stmt_int4(t, PURGE_PAGES);
+	stmt_int4(t, PURGE_BATCH);
 	request_send(keep_pool(s), r);
 }
 

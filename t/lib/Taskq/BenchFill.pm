@@ -34,9 +34,7 @@ sub one_each {
 	return tasks($from, $to, $any_lane) . "insert into taskq.$into select " . id('p') . ", $values from " . batches($from, $to) . ', generate_series(0, 99) p;';
 }
 
-sub finished {
-	return one_each(@_, 'done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at)', "1, 1, $any_lane, 1, 1, 1, 0, now()");
-}
+sub finished { return tasks(@_, $any_lane) . final(@_) }
 
 sub scheduled { return one_each(@_, 'waiting (id, bucket, due_at, lane, prio, why)', "1, now() + interval '1 year', $any_lane, 0, 1") }
 
@@ -52,6 +50,19 @@ sub keys_live {
 	my ($from, $to) = @_;
 	return "insert into taskq.idem (digest, bucket, fp, task_id, surface, version, expires_at) select md5(g::text)::uuid, 1, sha256('x'),"
 		. sprintf(" gen_random_uuid(), 1, 1, now() + interval '1 day' from generate_series(%d, %d) g;", $from, $to - 1);
+}
+
+# Keys that expired an hour ago, and their tasks, which are not final; final(from, to) makes them so.
+sub keys_expired {
+	my ($from, $to) = @_;
+	return tasks($from, $to, $any_lane) . 'insert into taskq.idem (digest, bucket, fp, task_id, surface, version, expires_at) select md5(' . id('p')
+		. "::text)::uuid, 1, sha256('x'), " . id('p') . ", 1, 1, now() - interval '1 hour' from " . batches($from, $to) . ', generate_series(0, 99) p;';
+}
+
+sub final {
+	my ($from, $to) = @_;
+	return 'insert into taskq.done (id, bucket, lease_id, lane, status, run, attempts, crashes, finished_at) select ' . id('p')
+		. ", 1, 1, $any_lane, 1, 1, 1, 0, now() from " . batches($from, $to) . ', generate_series(0, 99) p;';
 }
 
 1;

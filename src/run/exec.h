@@ -33,6 +33,7 @@ struct exec_kind;
 struct launch;
 struct call_client;
 struct pools;
+struct commands;
 
 /* What all runs of a worker process share. */
 struct exec_env {
@@ -42,7 +43,8 @@ struct exec_env {
 	struct call_client *calls;  /* null: no handler calls a service */
 	void (*changed)(void *arg); /* what could not start may start now */
 	void *arg;
-	struct pools *pools; /* of exec_pool.c */
+	struct pools *pools;       /* of exec_pool.c */
+	struct commands *commands; /* of exec_exec.c */
 };
 
 enum exec_ending { EXEC_SUCCESS, EXEC_FAILURE, EXEC_CRASH, EXEC_UNBEGUN };

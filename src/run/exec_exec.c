@@ -3,6 +3,8 @@
  * The envelope goes to its stdin, its stdout is the result, its stderr is kept (the last work.stderr_max bytes) for the message of
  * a failure.  EXITED decides, not the end of a pipe: a handler may close its outputs early, and a stray descendant may hold them open.
  * Our ends of the pipes do not block; a handler that never reads its stdin harms nobody (EPIPE and a full pipe are fine).
+ * The loop hears of the pipes of a command only when it has lived for COMMAND_YOUNG: most say less than a pipe holds and are gone before,
+ * and to watch two pipes costs more than to read them.
  * What ends may be is said in exec.h.
  */
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "log/log.h"
 #include "sys/proc.h"
 #include "task/task_json.h"
@@ -24,6 +27,7 @@
 #define CHUNK 16384
 #define STDERR_PIECE 900 /* bytes of stderr in one line of the log */
 #define CHUNKS 16        /* read from one pipe in one turn */
+#define COMMAND_YOUNG (25 * CLOCK_MS)
 
 /* The last `size` bytes of what was put in. */
 struct tail {
@@ -33,8 +37,18 @@ struct tail {
 	bool full;
 };
 
+/* Those of a worker. */
+struct commands {
+	unsigned magic;
+	struct list young; /* not watched yet, the oldest first */
+	struct loop_timer *grown;
+};
+#define COMMANDS_MAGIC 0x636d6473u
+
 struct command {
 	unsigned magic;
+	struct list of_young;
+	int64_t born_at; /* clock_now() */
 	struct exec_run *x;
 	struct launch_run line;
 	int fd[3]; /* our ends: its stdin, stdout, stderr; -1 closed */
@@ -93,6 +107,7 @@ pipe_close(struct command *c, int which)
 static void
 command_free(struct command *c)
 {
+	list_remove(&c->of_young);
 	for (int i = 0; i < 3; i++)
 		pipe_close(c, i);
 	buf_free(&c->envelope);
@@ -317,6 +332,37 @@ envelope_write(struct command *c)
 	stdin_write(c);
 }
 
+static void
+command_watch(struct command *c)
+{
+	static loop_fd_fn *const events[3] = { stdin_event, stdout_event, stderr_event };
+
+	list_remove(&c->of_young);
+	for (int i = 0; i < 3; i++)
+		if (c->fd[i] >= 0)
+			c->watch[i] =
+			    loop_fd_new(c->x->env->loop, c->fd[i], i == 0 ? LOOP_WRITE : LOOP_READ, events[i], c);
+}
+
+static void
+commands_grow(void *arg)
+{
+	struct commands *all = arg;
+	struct list *pos;
+
+	MAGIC_CHECK(all, COMMANDS_MAGIC);
+	while ((pos = list_first(&all->young)) != NULL) {
+		struct command *c = container_of(pos, struct command, of_young);
+		int64_t left = c->born_at + COMMAND_YOUNG - clock_now();
+
+		if (left > 0) {
+			loop_timer_set(all->grown, left);
+			return;
+		}
+		command_watch(c);
+	}
+}
+
 static struct command *
 command_new(struct exec_run *x)
 {
@@ -327,6 +373,8 @@ command_new(struct exec_run *x)
 	c->line.heard = command_heard;
 	c->line.quiet = true;
 	list_init(&c->line.node);
+	list_init(&c->of_young);
+	c->born_at = clock_now();
 	for (int i = 0; i < 3; i++)
 		c->fd[i] = -1;
 	c->err.size = (size_t)x->env->conf->work.stderr_max;
@@ -344,7 +392,7 @@ command_ready(const struct exec_env *env, const struct conf_handler *h UNUSED)
 static enum exec_begin
 exec_begin_command(struct exec_run *x)
 {
-	static loop_fd_fn *const events[3] = { stdin_event, stdout_event, stderr_event };
+	struct commands *all = x->env->commands;
 	struct command *c;
 	int theirs[3];
 
@@ -357,10 +405,13 @@ exec_begin_command(struct exec_run *x)
 	}
 	launch_start(x->env->launch, &c->line, (int)(x->handler - x->env->conf->handlers), theirs);
 	envelope_write(c);
-	for (int i = 0; i < 3; i++)
-		if (c->fd[i] >= 0)
-			c->watch[i] =
-			    loop_fd_new(x->env->loop, c->fd[i], i == 0 ? LOOP_WRITE : LOOP_READ, events[i], c);
+	if (c->fd[0] >= 0) {
+		command_watch(c); /* its stdin has not taken all */
+		return EXEC_BEGUN;
+	}
+	list_push(&all->young, &c->of_young);
+	if (!loop_timer_is_set(all->grown))
+		loop_timer_set(all->grown, COMMAND_YOUNG);
 	return EXEC_BEGUN;
 }
 
@@ -383,10 +434,30 @@ exec_drop_command(struct exec_run *x)
 	command_free(c);
 }
 
+static void
+commands_open(struct exec_env *env)
+{
+	struct commands *all = env->commands = mem_zalloc(sizeof(*all));
+
+	all->magic = COMMANDS_MAGIC;
+	list_init(&all->young);
+	all->grown = loop_timer_new(env->loop, commands_grow, all);
+}
+
+static void
+commands_close(struct exec_env *env)
+{
+	loop_timer_free(&env->commands->grown);
+	env->commands->magic = 0;
+	mem_free(&env->commands);
+}
+
 const struct exec_kind exec_exec = {
 	.name = "exec",
 	.ready = command_ready,
 	.start = exec_begin_command,
 	.stop = exec_stop_command,
 	.drop = exec_drop_command,
+	.open = commands_open,
+	.close = commands_close,
 };

@@ -13,7 +13,7 @@
 
 #define STEP_OUTCOMES 4096 /* most in one commit */
 #define STEP_ENOUGH 128    /* outcomes that share a commit well */
-#define STEP_REST (10 * CLOCK_MS)
+#define STEP_REST (20 * CLOCK_MS)
 
 struct store_outcome
 run_step_outcome(const struct run_task *t)

@@ -410,6 +410,7 @@ main(void)
 	setenv("MARK", mark, 1);
 	launcher = fake_launcher(commands);
 	env = (struct exec_env){ .loop = loop_new(), .conf = conf };
+	exec_open(&env);
 	test_text();
 	test_builtin();
 	is_int(begin(&handlers[EMPTY], "{}"), EXEC_LATER, "no launcher: not now");
@@ -420,6 +421,7 @@ main(void)
 	test_input();
 	test_stops();
 	test_lost_launcher(launcher);
+	exec_close(&env);
 	launch_free(&env.launch);
 	unlink(fake_launcher_path);
 	arena_free(&run.arena);

@@ -18,7 +18,7 @@ sub new {
 	$self->{sessions} = [map { Taskq::Session->new($conninfo) } 1 .. 3];
 	for my $file (glob srcdir() . '/sql/queries/*.sql') {
 		my ($name) = $file =~ m{(\w+)\.sql$};
-		$self->{text}{$name} = read_file($file) unless $name =~ /^(?:hello|migrate|session)/;
+		$self->{text}{$name} = read_file($file) unless $name =~ /^(?:hello|migrate|session|vacuum)/;
 	}
 	for my $s (@{ $self->{sessions} }) {
 		$s->run("set $_") for 'search_path = \'\'', 'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off',

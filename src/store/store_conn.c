@@ -202,7 +202,7 @@ greeting_send(struct store_conn *c)
 {
 	request_free(&c->greeting);
 	c->request = c->greeting = request_new(NULL, NULL);
-	hello_ask(c->greeting, pool_store(c->pool), c->step);
+	hello_ask(c->greeting, pool_store(c->pool), pool_purpose(c->pool), c->step);
 	send_request(c, c->greeting);
 }
 

@@ -47,7 +47,7 @@ hello_refusal(const PGconn *pg, char *why, size_t size)
 }
 
 static void
-ask_session(struct request *r, const struct store *s)
+ask_session(struct request *r, const struct store *s, const char *purpose)
 {
 	struct stmt *t = request_stmt(r, SQL_SESSION);
 	bool vacuum = strcmp(purpose, STORE_VACUUM_POOL) == 0;
@@ -58,10 +58,10 @@ ask_session(struct request *r, const struct store *s)
 }
 
 void
-hello_ask(struct request *r, const struct store *s, enum hello_step step)
+hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step)
 {
 	if (step == HELLO_SESSION)
-		ask_session(r, s);
+		ask_session(r, s, purpose);
 	else if (step == HELLO_SCHEMA)
 		(void)request_stmt(r, SQL_HELLO_SCHEMA);
 	else

@@ -170,7 +170,7 @@ enum hello_step { HELLO_SESSION, HELLO_SCHEMA, HELLO_SYSTEM, HELLO_STEPS };
 struct hello_time {
 	int64_t sent, answered; /* clock_now() */
 };
-void hello_ask(struct request *r, const struct store *s, enum hello_step step);
+void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step);
 /* The facts that may change while a connection lasts; behind a pooler the life of the cluster is one of them. */
 void hello_ask_again(struct request *r, const struct store *s);
 void hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when);

@@ -20,7 +20,7 @@ static struct loop *loop;
 static struct wake *wake;
 static struct run *run;
 static const char *node; /* null: nothing is kept on disk */
-static int drained; /* 0 not yet, 1 clean, 2 not clean */
+static int drained;      /* 0 not yet, 1 clean, 2 not clean */
 
 /* --- waiting for a condition ------------------------------------------------------------------------------------------------------ */
 
@@ -195,6 +195,21 @@ test_many(void)
 	ok(fake.most_claimed <= 8, "never more claimed than slots and prefetch: %d", fake.most_claimed);
 	ok(fake.most_claimed > 4, "the prefetch grows with the pace: %d", fake.most_claimed);
 	ok(fake.steps < 140, "outcomes travel in batches: %d steps", fake.steps);
+	end();
+}
+
+/* While its slot is busy and enough waits, nobody needs the next step at once: without a rest each end has one. */
+static void
+test_steps_rest(void)
+{
+	begin_with(
+	    "handler nap { kind = builtin\n builtin = sleep }\nwork { slots = 1\n prefetch = 100\n poll = 10ms }\n",
+	    NULL);
+	for (int i = 0; i < 200; i++)
+		fake_submit("nap", "{\"seconds\": 0.001}");
+	until(all_ended, "200 short naps end, one at a time");
+	is_int(fake_count(FAKE_SUCCEEDED), 200, "all succeeded");
+	ok(fake.steps < 150, "their outcomes share steps: %d steps", fake.steps);
 	end();
 }
 
@@ -714,6 +729,7 @@ main(void)
 	MUST(log_open(&quiet) == 0);
 	test_ends();
 	test_many();
+	test_steps_rest();
 	test_slots_and_limit();
 	test_limit_holds();
 	test_paused();

@@ -56,11 +56,11 @@ sub ended {
 sub differing_lists {
 	my ($bench) = @_;
 	my ($cursor, @paths) = (undef, '/v1/tasks?limit=20');
-	my $step = $bench->{o}{tasks} / 200;
+	my ($connection, $step) = ($bench->{daemon}->connect, $bench->{o}{tasks} / 200);
 	$step = $step < 10 ? 10 : $step > 1000 ? 1000 : int $step;
 	while (@paths < 200) {
-		my $page = $bench->{daemon}->get("/v1/tasks?limit=$step" . (defined $cursor ? "&cursor=$cursor" : ''))->json;
-		$cursor = $page->{next_cursor};
+		my $page = $connection->request('GET', "/v1/tasks?limit=$step" . (defined $cursor ? "&cursor=$cursor" : ''));
+		($cursor) = $page->{body} =~ /"next_cursor":"([^"]*)"/; # to decode a long page takes Perl longer than taskqd to make it
 		last if !defined $cursor;
 		push @paths, "/v1/tasks?limit=20&cursor=$cursor";
 	}

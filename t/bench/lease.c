@@ -155,7 +155,9 @@ line_answer(const struct line *l)
 			length = (size_t)atol(at + sizeof(name) - 1);
 		at++;
 	}
-	return l->in.len < head + length ? (struct span){ 0 } : (struct span){ l->in.data + head, length };
+	if (l->in.len < head + length)
+		return (struct span){ 0 };
+	return (struct span){ l->in.data + head, length };
 }
 
 static void

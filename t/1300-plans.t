@@ -64,7 +64,7 @@ for my $file (@files) {
 	my @blind = grep { my ($table) = / on ([a-z]+)/; $hot{$table} && $name ne 'list' } $plan =~ /^\s*(?:->\s+)?(Index(?: Only)? Scan(?: Backward)? using \w+ on \w+.*\n(?!.*Cond))/mg;
 	# the oldest due row, the letters that nobody filed yet, the newest tasks, the owners of leases and all that is counted are found by walking an index from its end
 	is("@blind", '', "$name walks no index of a hot table without a condition") or diag($plan)
-	    unless $name =~ /^(?:promote_next|list|list_end|worker_silent|watch|claim_exact|dead_unfiled|dead_queues)$/;
+	    unless $name =~ /^(?:promote_next|list|list_live|list_done|list_dead|worker_silent|watch|claim_exact|dead_unfiled|dead_queues)$/;
 }
 # A plan is made once, perhaps while its tables are empty, and may serve when they are not: it walks no index then either.
 $s->run('delete from taskq.lease; delete from taskq.ready');

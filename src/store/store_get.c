@@ -1,8 +1,9 @@
-/* store_get.c - one task, read back.
+/* store_get.c - tasks, read back by their ids.
  *
  * To begin and end a statement costs several times as much as to look at one more task, so who asks while another statement is on its
- * way goes with the next one, together with all others who came meanwhile.  One statement is under way at a time, and a second one beside
- * it when the first has been away for BESIDE.  What is answered was seen after it was asked for.  Logs nothing.  Next: store_list.c.
+ * way goes with the next one, together with all others who came meanwhile: one task, or those of a page.  One statement is under way at a
+ * time, and a second one beside it when the first has been away for BESIDE.  What is answered was seen after it was asked for.  Logs nothing.
+ * Next: store_list.c.
  */
 #include <string.h>
 
@@ -10,15 +11,24 @@
 
 #define GETTER_MAGIC 0x5c0a6e77U
 #define FLIGHT_MAGIC 0x5c0a6e78U
-#define GET_MOST 32 /* in one statement: each may have a megabyte */
+#define FLIGHT_LEAST 32        /* ids in a statement: each may have a megabyte; */
+#define FLIGHT_MOST 256        /* more while they are small, */
+#define FLIGHT_BYTES (8 << 20) /* up to about so much */
 #define BESIDE (5 * CLOCK_MS)
 
 struct getting {
 	struct list node;
-	struct id id;
-	int64_t asked_at; /* clock_now() */
-	store_row_fn *fn;
+	int64_t asked_at;     /* clock_now() */
+	store_row_fn *row_fn; /* one of them is there */
+	look_fn *look_fn;
 	void *arg;
+	int n;
+	struct id ids[];
+};
+
+struct looked {
+	PGresult *res;
+	int holders;
 };
 
 struct getter {
@@ -27,6 +37,7 @@ struct getter {
 	struct list waiting;
 	struct loop_timer *timer; /* while somebody waits */
 	int flying;               /* statements */
+	int64_t width;            /* bytes of a task, lately */
 	bool closed;
 };
 
@@ -35,6 +46,7 @@ struct flight {
 	unsigned magic;
 	struct getter *getter;
 	struct list gettings;
+	int n; /* ids of all of them */
 };
 
 static void on_get(struct request *r);
@@ -44,25 +56,32 @@ static void on_get(struct request *r);
 static void
 bind_ids(struct stmt *t, const struct list *gettings)
 {
-	struct id least, most;
+	struct id least = { { 0 } }, most = { { 0 } };
 	struct list *pos, *tmp;
-	bool any = false;
 
 	stmt_array(t);
 	LIST_FOREACH_SAFE (pos, tmp, gettings) {
 		struct getting *g = container_of(pos, struct getting, node);
 
-		stmt_uuid(t, &g->id);
-		if (!any || id_cmp(&g->id, &least) < 0)
-			least = g->id;
-		if (!any || id_cmp(&g->id, &most) > 0)
-			most = g->id;
-		any = true;
+		for (int i = 0; i < g->n; i++) {
+			stmt_uuid(t, &g->ids[i]);
+			if (id_is_zero(&least) || id_cmp(&g->ids[i], &least) < 0)
+				least = g->ids[i];
+			if (id_cmp(&g->ids[i], &most) > 0)
+				most = g->ids[i];
+		}
 	}
-	ASSERT(any);
 	stmt_array_end(t);
 	stmt_uuid(t, &least);
 	stmt_uuid(t, &most);
+}
+
+static int
+flight_room(const struct getter *k)
+{
+	int64_t n = FLIGHT_BYTES / (k->width + 1);
+
+	return n < FLIGHT_LEAST ? FLIGHT_LEAST : n > FLIGHT_MOST ? FLIGHT_MOST : (int)n;
 }
 
 /* With as many as wait and may go together. */
@@ -71,15 +90,20 @@ leave(struct getter *k)
 {
 	struct flight *f = mem_zalloc(sizeof(*f));
 	struct request *r = read_ask(k->store, on_get, f);
+	int room = flight_room(k);
 	struct list *node;
-	int n;
 
 	f->magic = FLIGHT_MAGIC;
 	f->getter = k;
 	list_init(&f->gettings);
-	for (n = 0; n < GET_MOST && (node = list_first(&k->waiting)) != NULL; n++) {
-		if (n == 0) /* the oldest: to wait for a flight is to wait */
-			r->deadline -= clock_now() - container_of(node, struct getting, node)->asked_at;
+	while ((node = list_first(&k->waiting)) != NULL) {
+		struct getting *g = container_of(node, struct getting, node);
+
+		if (f->n > 0 && f->n + g->n > room)
+			break;
+		if (f->n == 0) /* the oldest: to wait for a flight is to wait */
+			r->deadline -= clock_now() - g->asked_at;
+		f->n += g->n;
 		list_remove(node);
 		list_push(&f->gettings, node);
 	}
@@ -112,42 +136,85 @@ on_timer(void *arg)
 
 /* --- the answer ---------------------------------------------------------------------------------------------------------- */
 
+struct looked *
+looked_keep(struct looked *l)
+{
+	l->holders++;
+	return l;
+}
+
+void
+looked_drop(struct looked **l)
+{
+	if (--(*l)->holders == 0) {
+		PQclear((*l)->res);
+		mem_free(l);
+	}
+	*l = NULL;
+}
+
 static void
-answer(struct getting *g, enum store_status status, const struct task_row *row)
+answer(struct getting *g, enum store_status status, const struct task_row *rows, struct looked *from)
 {
 	list_remove(&g->node);
-	g->fn(g->arg, status, row);
+	if (g->look_fn != NULL)
+		g->look_fn(g->arg, status, rows, from);
+	else
+		g->row_fn(g->arg, status, rows == NULL || id_is_zero(&rows[0].id) ? NULL : &rows[0]);
 	mem_free(&g);
 }
 
 static void
-answer_all(struct list *gettings, enum store_status status)
+fail_all(struct list *gettings)
 {
 	struct list *node;
 
 	while ((node = list_first(gettings)) != NULL)
-		answer(container_of(node, struct getting, node), status, NULL);
+		answer(container_of(node, struct getting, node), STORE_FAILED, NULL, NULL);
+}
+
+/* Rows at their places; returns their bytes. */
+static int64_t
+take_rows(const struct store *s, const PGresult *res, struct task_row *rows, int nrows)
+{
+	int64_t bytes = 0;
+
+	for (int i = 0; i < PQntuples(res); i++) {
+		int64_t n = col_int(res, i, SQL_GET_N);
+		struct task_row *row = &rows[n - 1];
+
+		ASSERT(n >= 1 && n <= nrows);
+		row_read_state(res, i, row);
+		bytes += (int64_t)(row->payload.len + row->result.len);
+		read_hide_result(s, row);
+		row->percent = (int)col_int(res, i, SQL_GET_PERCENT);
+		row->note = col_span(res, i, SQL_GET_NOTE);
+		row->said_at = col_time(res, i, SQL_GET_SAID_AT);
+	}
+	return bytes;
 }
 
 static void
-take_row(struct flight *f, const PGresult *res, int n)
+answer_all(struct flight *f, PGresult *res)
 {
-	struct list *pos, *tmp;
-	struct task_row row;
+	struct task_row *rows = mem_zalloc(sizeof(*rows) * (size_t)f->n);
+	struct looked *from = mem_zalloc(sizeof(*from));
+	struct getter *k = f->getter;
+	struct list *node;
+	int at = 0;
 
-	row_read_state(res, n, &row);
-	read_hide_result(f->getter->store, &row);
-	row.percent = (int)col_int(res, n, SQL_GET_PERCENT);
-	row.note = col_span(res, n, SQL_GET_NOTE);
-	row.said_at = col_time(res, n, SQL_GET_SAID_AT);
-	LIST_FOREACH_SAFE (pos, tmp, &f->gettings) { /* who asked twice has two rows */
-		struct getting *g = container_of(pos, struct getting, node);
+	from->res = res;
+	from->holders = 1;
+	k->width = (3 * k->width + take_rows(k->store, res, rows, f->n) / f->n) / 4;
+	while ((node = list_first(&f->gettings)) != NULL) {
+		struct getting *g = container_of(node, struct getting, node);
+		int n = g->n;
 
-		if (!id_eq(&g->id, &row.id))
-			continue;
-		answer(g, STORE_OK, &row);
-		return;
+		answer(g, STORE_OK, rows + at, from);
+		at += n;
 	}
+	looked_drop(&from);
+	mem_free(&rows);
 }
 
 static void
@@ -155,14 +222,14 @@ on_get(struct request *r)
 {
 	struct flight *f = r->arg;
 	struct getter *k;
-	int n;
 
 	MAGIC_CHECK(f, FLIGHT_MAGIC);
 	k = f->getter;
-	if (r->status == STORE_OK)
-		for (n = 0; n < PQntuples(r->results[0]); n++)
-			take_row(f, r->results[0], n);
-	answer_all(&f->gettings, r->status == STORE_OK ? STORE_OK : STORE_FAILED);
+	if (r->status == STORE_OK) {
+		answer_all(f, r->results[0]);
+		r->results[0] = NULL;
+	}
+	fail_all(&f->gettings);
 	request_free(&r);
 	f->magic = 0;
 	mem_free(&f);
@@ -172,22 +239,35 @@ on_get(struct request *r)
 
 /* --- public --------------------------------------------------------------------------------------------------------------- */
 
+static void
+wait_for_flight(struct getter *k, const struct id *ids, struct getting get)
+{
+	struct getting *g = mem_zalloc(sizeof(*g) + sizeof(g->ids[0]) * (size_t)get.n);
+
+	*g = get;
+	memcpy(g->ids, ids, sizeof(g->ids[0]) * (size_t)get.n);
+	g->asked_at = clock_now();
+	list_push(&k->waiting, &g->node);
+	leave_if_free(k);
+}
+
 void
 store_get(struct store *s, const struct id *id, store_row_fn *fn, void *arg)
 {
-	struct getter *k = s->getter;
-	struct getting *g;
+	MAGIC_CHECK(s->getter, GETTER_MAGIC);
+	if (!s->getter->closed)
+		wait_for_flight(s->getter, id, (struct getting){ .row_fn = fn, .arg = arg, .n = 1 });
+}
 
-	MAGIC_CHECK(k, GETTER_MAGIC);
-	if (k->closed)
-		return;
-	g = mem_zalloc(sizeof(*g));
-	g->id = *id;
-	g->asked_at = clock_now();
-	g->fn = fn;
-	g->arg = arg;
-	list_push(&k->waiting, &g->node);
-	leave_if_free(k);
+void
+store_look_up(struct store *s, const struct id *ids, int n, look_fn *fn, void *arg)
+{
+	MAGIC_CHECK(s->getter, GETTER_MAGIC);
+	ASSERT(n >= 1 && n <= LOOK_MOST);
+	if (s->getter->closed)
+		fn(arg, STORE_FAILED, NULL, NULL);
+	else
+		wait_for_flight(s->getter, ids, (struct getting){ .look_fn = fn, .arg = arg, .n = n });
 }
 
 struct getter *
@@ -197,6 +277,7 @@ getter_new(struct store *s)
 
 	k->magic = GETTER_MAGIC;
 	k->store = s;
+	k->width = FLIGHT_BYTES / FLIGHT_LEAST;
 	list_init(&k->waiting);
 	k->timer = loop_timer_new(s->o.loop, on_timer, k);
 	return k;
@@ -206,7 +287,7 @@ void
 getter_close(struct getter *k)
 {
 	k->closed = true;
-	answer_all(&k->waiting, STORE_FAILED);
+	fail_all(&k->waiting);
 	loop_timer_clear(k->timer);
 }
 

@@ -121,6 +121,19 @@ struct asker *asker_new(struct store *s) MUSTCHECK;
 void asker_close(struct asker *k); /* before its pool: what waits is answered */
 void asker_free(struct asker **k); /* after it */
 
+/* --- tasks by their ids: store_get.c ------------------------------------------------------------------------------------------------ */
+
+/* The result of a statement in which several asked; it lives until the last of those who keep it lets it go. */
+struct looked;
+struct looked *looked_keep(struct looked *l) MUSTCHECK;
+void looked_drop(struct looked **l);
+
+#define LOOK_MOST 64 /* ids in one question */
+/* A row for each id, in their order, with the zero id where there is no such task; what they point into is `from`, to be kept by whoever
+ * needs it after `fn`.  FAILED: no rows. */
+typedef void look_fn(void *arg, enum store_status status, const struct task_row *rows, struct looked *from);
+void store_look_up(struct store *s, const struct id *ids, int n, look_fn *fn, void *arg);
+
 struct getter;
 struct getter *getter_new(struct store *s) MUSTCHECK;
 void getter_close(struct getter *k); /* as of the asker */
@@ -162,9 +175,9 @@ void audit_add(struct request *r, const char *act, const struct store_who *who, 
 
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
-/* The eleven columns from lane to payload as they follow each other in get, list and idem_read. */
+/* The eleven columns from lane to payload as they follow each other in get and idem_read. */
 void row_read(const PGresult *res, int row, int lane_column, struct task_row *r);
-void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get or list */
+void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get */
 struct request *read_request(
     struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
 /* The same for somebody who waits for the answer, and can ask again. */

@@ -82,7 +82,7 @@ static void
 listing_free(struct listing *l)
 {
 	for (int i = 0; i < l->nkept; i++)
-		PQclear(l->kept[i]);
+		looked_drop(&l->kept[i]);
 	arena_free(&l->arena);
 	l->magic = 0;
 	mem_free(&l);
@@ -124,7 +124,9 @@ listing_new(struct lister *k, const struct store_filter *f, store_list_fn *fn)
 	l->f.task_type = arena_span(l->arena, f->task_type);
 	l->f.tenant = arena_span(l->arena, f->tenant);
 	l->f.key = arena_span(l->arena, f->key);
-	l->rows = arena_alloc(l->arena, sizeof(struct task_row) * (size_t)(f->limit + 1));
+	l->rows = arena_alloc(l->arena, sizeof(*l->rows) * (size_t)(f->limit + 1));
+	l->ids = arena_alloc(l->arena, sizeof(*l->ids) * (size_t)(f->limit + 1));
+	l->kept = arena_alloc(l->arena, sizeof(*l->kept) * (size_t)(f->limit + 1));
 	l->skip = f->offset;
 	list_push(&k->listings, &l->node);
 	return l;

@@ -20,18 +20,22 @@ struct listing {
 	bool begun;
 	struct request *first; /* its first question, until it is answered */
 	struct store_filter f;
-	struct arena *arena;   /* of the filter's words and the rows */
+	struct arena *arena;   /* of the filter's words, the ids and the rows */
 	struct task_row *rows; /* room for limit + 1 */
 	int nrows, skip;
 	int32_t *lanes;
 	int nlanes;
 	bool by_lane;
-	bool plain;       /* no filter: every task that is looked at is a row */
 	struct id before; /* this round looks at tasks before this one, */
 	struct id from;   /* and not before this one: the end of the stretch */
 	int examine, rounds;
-	int64_t bytes;                   /* of the rows so far */
-	PGresult *kept[LIST_ROUNDS + 1]; /* what the rows point into */
+	struct id *ids; /* which it found: room for limit + 1; those from next_id on are still to be read */
+	int nids, next_id, asked;
+	bool ended;           /* the round ended before the stretch did, */
+	struct id end;        /* here */
+	int64_t bytes;        /* of the rows so far */
+	bool full;            /* they are enough */
+	struct looked **kept; /* what the rows point into: room for limit + 1 */
 	int nkept;
 };
 

@@ -1,8 +1,10 @@
 /* store_page.c - a page of tasks, newest first.
  *
- * A page looks at a bounded number of tasks in each of a bounded number of rounds, so a filter that fits little gives a short page with a
- * cursor, not a long query.  A round stays within a stretch of days, first that of the newest ids: partitions outside are not
- * opened, and opening all costs as much as reading a page.  Logs nothing.  Next: store_hand.c.
+ * A round has two steps: which tasks fit, as the table of their state tells, and then those tasks, in questions that go together with
+ * those of others (store_get.c); one that has left the state meanwhile is left out.  A round looks at a bounded number of tasks and there
+ * is a bounded number of rounds, so a filter that fits little gives a short page with a cursor, not a long query.  It stays within a
+ * stretch of days, first that of the newest ids: partitions outside are not opened, and opening all costs as much as reading a page.
+ * Logs nothing.  Next: store_hand.c.
  */
 #include <string.h>
 
@@ -16,7 +18,8 @@
 
 static void on_lanes(struct request *r);
 static void on_key(struct request *r);
-static void on_page(struct request *r);
+static void on_ids(struct request *r);
+static void go_on(struct listing *l);
 
 /* Waiting for a twin's answer is waiting too. */
 static struct request *
@@ -58,89 +61,138 @@ first_stretch(struct listing *l)
 	l->from = id_floor(newest - newest % DAY);
 }
 
-static void
-bind_states(struct stmt *t, const struct store_filter *f)
+static bool
+has_state(const struct store_filter *f, enum task_state state)
 {
-	if (f->state < 0) {
+	int s = (int)state;
+
+	return f->state < 0 || s == f->state || (f->or_state != 0 && s == f->or_state) ||
+	       (f->state == TASK_READY && state == TASK_WAITING); /* pending is both */
+}
+
+/* --- which tasks ----------------------------------------------------------------------------------------------------------------- */
+
+/* The statement that finds tasks of the state. */
+static enum store_sql
+list_of_state(int state)
+{
+	switch (state) {
+	case TASK_READY:
+	case TASK_WAITING:
+	case TASK_LEASED:
+		return SQL_LIST_LIVE;
+	case TASK_DEAD:
+		return SQL_LIST_DEAD;
+	default:
+		return state < 0 ? SQL_LIST : SQL_LIST_DONE;
+	}
+}
+
+static void
+bind_lanes(struct stmt *t, const struct listing *l)
+{
+	if (!l->by_lane) {
 		stmt_null(t);
 		return;
 	}
 	stmt_array(t);
-	stmt_int2(t, f->state);
-	if (f->state == TASK_READY) /* pending is both */
-		stmt_int2(t, TASK_WAITING);
+	for (int i = 0; i < l->nlanes; i++)
+		stmt_int4(t, l->lanes[i]);
+	stmt_array_end(t);
+}
+
+/* What done.status says of these. */
+static void
+bind_statuses(struct stmt *t, const struct store_filter *f)
+{
+	stmt_array(t);
+	stmt_int2(t, f->state - TASK_SUCCEEDED + 1);
 	if (f->or_state != 0)
-		stmt_int2(t, f->or_state);
+		stmt_int2(t, f->or_state - TASK_SUCCEEDED + 1);
 	stmt_array_end(t);
 }
 
 static void
-ask_page(struct listing *l)
+ask_ids(struct listing *l)
 {
-	struct request *r = ask(l, on_page);
-	struct stmt *t = request_stmt(r, SQL_LIST);
-	int i;
+	enum store_sql sql = list_of_state(l->f.state);
+	struct request *r = ask(l, on_ids);
+	struct stmt *t = request_stmt(r, sql);
 
+	l->asked = l->f.limit + 1 - l->nrows + l->skip;
 	stmt_uuid(t, &l->before);
 	stmt_int4(t, l->examine);
-	if (l->by_lane) {
-		stmt_array(t);
-		for (i = 0; i < l->nlanes; i++)
-			stmt_int4(t, l->lanes[i]);
-		stmt_array_end(t);
-	} else {
-		stmt_null(t);
-	}
-	bind_states(t, &l->f);
-	stmt_int4(t, l->f.limit + 1 - l->nrows + l->skip);
-	stmt_int8(t, PAGE_BYTES - l->bytes);
 	stmt_uuid(t, &l->from);
-	if (!l->plain) {
-		t = request_stmt(r, SQL_LIST_END);
-		stmt_uuid(t, &l->before);
-		stmt_int4(t, l->examine);
-		stmt_uuid(t, &l->from);
-	}
+	bind_lanes(t, l);
+	stmt_int4(t, l->asked);
+	if (sql == SQL_LIST_LIVE)
+		stmt_bool(t, l->f.state == TASK_LEASED);
+	if (sql == SQL_LIST_DONE)
+		bind_statuses(t, &l->f);
 	request_send(store_any_pool(l->store), r);
 }
 
-/* Takes the rows; true when it was their bytes that ended the look. */
-static bool
-take_rows(struct listing *l, const PGresult *res)
+static void
+take_ids(struct listing *l, const PGresult *res)
 {
-	int64_t bytes = 0, room = PAGE_BYTES - l->bytes, size;
-	int row;
+	int last = PQntuples(res) - 1;
 
-	for (row = 0; row < PQntuples(res) && l->nrows <= l->f.limit; row++) {
-		size = PQgetlength(res, row, SQL_LIST_PAYLOAD) + PQgetlength(res, row, SQL_LIST_RESULT);
-		bytes += size;
-		if (l->skip > 0) {
-			l->skip--;
+	l->nids = l->next_id = 0;
+	for (int i = 0; i <= last; i++) {
+		if (!col_bool(res, i, SQL_LIST_FITS))
 			continue;
-		}
-		row_read_state(res, row, &l->rows[l->nrows]);
-		read_hide_result(l->store, &l->rows[l->nrows++]);
-		l->bytes += size;
+		if (l->skip > 0)
+			l->skip--;
+		else
+			l->ids[l->nids++] = col_id(res, i, SQL_LIST_ID);
 	}
-	if (bytes < room)
-		return false;
-	l->before = col_id(res, PQntuples(res) - 1, SQL_LIST_ID);
-	return true;
+	l->ended = last >= 0 && (last + 1 == l->asked || col_int(res, last, SQL_LIST_NTH) == l->examine);
+	if (l->ended)
+		l->end = col_id(res, last, SQL_LIST_ID);
 }
 
-/* Where the look ended, if tasks of the stretch may follow; false: it has no more. */
-static bool
-look_ended(struct listing *l, const struct request *r)
+static void
+on_ids(struct request *r)
 {
-	const PGresult *rows = r->results[0];
+	struct listing *l = r->arg;
 
-	if (l->plain && PQntuples(rows) < l->examine)
-		return false;
-	if (!l->plain && PQntuples(r->results[1]) == 0)
-		return false;
-	l->before =
-	    l->plain ? col_id(rows, PQntuples(rows) - 1, SQL_LIST_ID) : col_id(r->results[1], 0, SQL_LIST_END_ID);
-	return true;
+	MAGIC_CHECK(l, LIST_MAGIC);
+	l->first = NULL;
+	if (r->status == STORE_OK) {
+		take_ids(l, r->results[0]);
+		go_on(l);
+	} else {
+		list_answer(l, STORE_FAILED, false, NULL);
+	}
+	request_free(&r);
+}
+
+/* --- the tasks themselves ------------------------------------------------------------------------------------------------------- */
+
+static void
+on_tasks(void *arg, enum store_status status, const struct task_row *rows, struct looked *from)
+{
+	struct listing *l = arg;
+	int before, i;
+
+	MAGIC_CHECK(l, LIST_MAGIC);
+	if (status != STORE_OK) {
+		l->nrows = 0;
+		list_answer(l, STORE_FAILED, false, NULL);
+		return;
+	}
+	before = l->nrows;
+	for (i = 0; i < l->asked && !l->full; i++) {
+		if (id_is_zero(&rows[i].id) || !has_state(&l->f, rows[i].state))
+			continue;
+		l->rows[l->nrows++] = rows[i];
+		l->bytes += (int64_t)(rows[i].payload.len + rows[i].result.len);
+		l->full = l->bytes >= PAGE_BYTES;
+	}
+	l->next_id += i;
+	if (l->nrows > before)
+		l->kept[l->nkept++] = looked_keep(from);
+	go_on(l);
 }
 
 /* All days before the stretch are the last one. */
@@ -154,48 +206,41 @@ next_stretch(struct listing *l)
 	return true;
 }
 
-/* Rows stay in the result they came in. */
+/* Everything that was found is read: the page is whole, or another round looks on. */
 static void
-keep_result(struct listing *l, struct request *r, int nrows_before)
+end_round(struct listing *l)
 {
-	if (l->nrows == nrows_before)
-		return;
-	ASSERT((size_t)l->nkept < ARRAY_LEN(l->kept));
-	l->kept[l->nkept++] = r->results[0];
-	r->results[0] = NULL;
-}
+	bool next = false;
 
-static void
-on_page(struct request *r)
-{
-	struct listing *l = r->arg;
-	bool full, more, next = false;
-	int nrows;
-
-	MAGIC_CHECK(l, LIST_MAGIC);
-	nrows = l->nrows;
-	l->first = NULL;
-	if (r->status != STORE_OK) {
-		l->nrows = 0;
-		list_answer(l, STORE_FAILED, false, NULL);
-		request_free(&r);
-		return;
-	}
-	full = take_rows(l, r->results[0]);
-	more = full || look_ended(l, r); /* the look ended before the tasks did */
-	if (!more && l->nrows <= l->f.limit)
-		more = next = next_stretch(l);
-	keep_result(l, r, nrows);
-	request_free(&r);
 	if (l->nrows > l->f.limit) {
 		l->nrows--;
 		list_answer(l, STORE_OK, true, &l->rows[l->nrows - 1].id);
-	} else if (more && !(full && l->nrows > 0) && (next || ++l->rounds < LIST_ROUNDS)) {
-		ask_page(l);
-	} else {
-		list_answer(l, STORE_OK, more, &l->before);
+		return;
 	}
+	if (l->full)
+		l->before = l->rows[l->nrows - 1].id;
+	else if (l->ended)
+		l->before = l->end;
+	else
+		next = next_stretch(l);
+	if (next || (l->ended && !l->full && ++l->rounds < LIST_ROUNDS))
+		ask_ids(l);
+	else
+		list_answer(l, STORE_OK, l->full || l->ended, &l->before);
 }
+
+static void
+go_on(struct listing *l)
+{
+	if (l->full || l->next_id == l->nids) {
+		end_round(l);
+		return;
+	}
+	l->asked = l->nids - l->next_id < LOOK_MOST ? l->nids - l->next_id : LOOK_MOST;
+	store_look_up(l->store, l->ids + l->next_id, l->asked, on_tasks, l);
+}
+
+/* --- lanes, and keys ---------------------------------------------------------------------------------------------------------------- */
 
 static void
 on_lanes(struct request *r)
@@ -212,7 +257,7 @@ on_lanes(struct request *r)
 		l->lanes = arena_alloc(l->arena, sizeof(int32_t) * (size_t)l->nlanes);
 		for (i = 0; i < l->nlanes; i++)
 			l->lanes[i] = (int32_t)col_int(res, i, SQL_LANE_FIND_ID);
-		ask_page(l);
+		ask_ids(l);
 	} else {
 		list_answer(l, r->status == STORE_OK ? STORE_OK : STORE_FAILED, false, NULL);
 	}
@@ -234,15 +279,6 @@ ask_lanes(struct listing *l)
 	else
 		stmt_null(t);
 	request_send(store_any_pool(l->store), r);
-}
-
-static bool
-has_state(const struct store_filter *f, enum task_state state)
-{
-	int s = (int)state;
-
-	return f->state < 0 || s == f->state || (f->or_state != 0 && s == f->or_state) ||
-	       (f->state == TASK_READY && state == TASK_WAITING);
 }
 
 /* The task of a key, if it passes the other filters. */
@@ -294,6 +330,7 @@ void
 page_begin(struct listing *l)
 {
 	const struct store_filter *f = &l->f;
+	bool plain; /* every task that is looked at fits */
 
 	l->before = f->before;
 	if (id_is_zero(&f->before))
@@ -303,10 +340,10 @@ page_begin(struct listing *l)
 		return;
 	}
 	first_stretch(l);
-	l->plain = f->state < 0 && f->queue.len == 0 && f->task_type.len == 0;
-	l->examine = l->plain ? f->limit + 1 + (f->offset < EXAMINE ? f->offset : EXAMINE) : EXAMINE;
+	plain = f->state < 0 && f->queue.len == 0 && f->task_type.len == 0;
+	l->examine = plain ? f->limit + 1 + (f->offset < EXAMINE ? f->offset : EXAMINE) : EXAMINE;
 	if (f->queue.len > 0 || f->task_type.len > 0)
 		ask_lanes(l);
 	else
-		ask_page(l);
+		ask_ids(l);
 }

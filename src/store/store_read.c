@@ -34,7 +34,7 @@ row_read(const PGresult *res, int row, int lane_column, struct task_row *r)
 	}
 }
 
-/* A whole row of get or list. */
+/* A whole row of get. */
 void
 row_read_state(const PGresult *res, int row, struct task_row *r)
 {
@@ -54,7 +54,6 @@ row_read_state(const PGresult *res, int row, struct task_row *r)
 	r->error_code = col_span(res, row, SQL_GET_CODE);
 	class = task_class_name((enum task_class)col_int(res, row, SQL_GET_CLASS));
 	r->error_class = span_of(class);
-	_Static_assert((int)SQL_GET_CLASS == (int)SQL_LIST_CLASS, "get and list have the same columns");
 }
 
 void

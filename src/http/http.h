@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "store/store.h"
 #include "sys/loop.h"
+#include "sys/seats.h"
 
 /* --- the edge: knows no task.  http_server.c, http_conn.c, http_request.c; its inside is http_int.h ---------------------------------------------------------------------- */
 
@@ -118,6 +119,8 @@ struct http_options {
 	const struct conf *conf;
 	const int *listeners; /* shared with other processes; never closed here */
 	int nlisteners;
+	struct seats *seats; /* null: no other process takes connections from these */
+	int index;           /* of this process among the acceptors */
 	const struct http_route *routes;
 	int nroutes;
 	void *app;

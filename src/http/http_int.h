@@ -294,7 +294,8 @@ struct http_server {
 	int64_t clock_at;
 	struct loop_fd **listeners;
 	bool listening;           /* they are watched */
-	struct loop_timer *pause; /* set: out of descriptors, not accepting */
+	struct loop_timer *pause; /* set: not accepting for a moment */
+	bool yielded;             /* the last connection was left to another process */
 	struct list conns;
 	int nconns;
 	struct list touched;
@@ -311,5 +312,11 @@ struct http_server {
 #define HTTP_SERVER_MAGIC 0x48537631u
 
 void http_server_conn_gone(struct http_server *s);
+
+/* --- http_accept.c ------------------------------------------------------------------------------------------------------ */
+void http_accept_update(struct http_server *s); /* watches the listeners or not, as the server's state wants */
+void http_accept_resume(void *server);
+void http_accept_event(void *server, int events);
+void http_accept_count(struct http_server *s, int more); /* connections came or went */
 
 #endif

@@ -1,16 +1,8 @@
-/* http_server.c - listeners, connections, drain.
- *
- * The listening sockets are shared with other processes and stay open when we stop watching them: what waits in a backlog is
- * taken by somebody else.  Out of descriptors, accepting pauses for a moment instead of spinning; at max_connections it
- * stops until one is closed.
+/* http_server.c - its beginning, its limits, its drain.
  *
  * Read next: http_conn.c.
  */
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,73 +11,8 @@
 
 #include "http/http_int.h"
 
-#define ACCEPT_PAUSE (100 * CLOCK_MS)
 #define LINGER_TIME (2 * CLOCK_SECOND)
 #define FIRST_TIME CLOCK_SECOND
-
-/* Watches the listeners or not, as the server's state wants. */
-static void
-listen_update(struct http_server *s)
-{
-	bool want = !s->draining && !loop_timer_is_set(s->pause) && s->nconns < s->o.conf->http.max_connections;
-	int i;
-
-	if (want == s->listening || s->listeners == NULL)
-		return;
-	s->listening = want;
-	for (i = 0; i < s->o.nlisteners; i++)
-		loop_fd_want(s->listeners[i], want ? LOOP_READ : 0);
-}
-
-static void
-accept_resume(void *server)
-{
-	struct http_server *s = server;
-
-	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
-	listen_update(s);
-}
-
-static void
-accept_failed(struct http_server *s, int error)
-{
-	if (error == EINTR || error == ECONNABORTED || error == EPROTO || error == EAGAIN || error == EWOULDBLOCK)
-		return; /* the loop tells when there is another */
-	log_warning("could not accept a connection, pausing", log_errno(error), log_int("connections", s->nconns));
-	loop_timer_set(s->pause, ACCEPT_PAUSE);
-	listen_update(s);
-}
-
-static void
-accept_one(struct http_server *s, int listener)
-{
-	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd < 0) {
-		accept_failed(s, errno);
-		return;
-	}
-	(void)setsockopt(
-	    fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets, where it means nothing */
-	stats_inc(S_HTTP_CONNECTIONS_TOTAL);
-	stats_set(S_HTTP_CONNECTIONS, ++s->nconns);
-	http_conn_open(s, fd);
-	listen_update(s);
-}
-
-/* One connection of each listener in a turn: the other processes have turns too, and submissions that all come to one of them wait for
- * one another. */
-static void
-listener_event(void *arg, int events)
-{
-	struct http_server *s = arg;
-	int i;
-
-	(void)events;
-	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
-	for (i = 0; i < s->o.nlisteners && s->listening; i++)
-		accept_one(s, s->o.listeners[i]);
-}
 
 static void
 flush_touched(void *server)
@@ -113,8 +40,7 @@ say_drained(void *server)
 void
 http_server_conn_gone(struct http_server *s)
 {
-	stats_set(S_HTTP_CONNECTIONS, --s->nconns);
-	listen_update(s);
+	http_accept_count(s, -1);
 	if (s->draining && s->nconns == 0)
 		loop_timer_set(s->drained, 0);
 }
@@ -136,7 +62,7 @@ http_server_reload(struct http_server *s, const struct conf *conf)
 	s->wait_us[HTTP_WAIT_STREAM] = h->body_timeout;
 	s->wait_us[HTTP_WAIT_WRITE] = h->write_timeout;
 	s->wait_us[HTTP_WAIT_LINGER] = LINGER_TIME;
-	listen_update(s);
+	http_accept_update(s);
 }
 
 static void
@@ -166,7 +92,7 @@ http_server_new(const struct http_options *o)
 	list_init(&s->orphans);
 	list_init(&s->pool);
 	s->clock = loop_timer_new(o->loop, http_wait_sweep, s);
-	s->pause = loop_timer_new(o->loop, accept_resume, s);
+	s->pause = loop_timer_new(o->loop, http_accept_resume, s);
 	s->flush = loop_timer_new(o->loop, flush_touched, s);
 	s->drained = loop_timer_new(o->loop, say_drained, s);
 	http_budget_open(s);
@@ -174,7 +100,7 @@ http_server_new(const struct http_options *o)
 	read_routes(s);
 	s->listeners = mem_zalloc((size_t)o->nlisteners * sizeof(struct loop_fd *) + 1);
 	for (i = 0; i < o->nlisteners; i++)
-		s->listeners[i] = loop_fd_new(o->loop, o->listeners[i], 0, listener_event, s);
+		s->listeners[i] = loop_fd_new(o->loop, o->listeners[i], 0, http_accept_event, s);
 	http_server_reload(s, o->conf);
 	return s;
 }

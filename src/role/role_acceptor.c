@@ -94,6 +94,8 @@ open_server(const struct super_child *me, struct loop *loop, struct acceptor *a)
 		.conf = me->conf,
 		.listeners = me->listeners,
 		.nlisteners = me->nlisteners,
+		.seats = me->seats,
+		.index = me->index,
 		.routes = api_routes,
 		.nroutes = api_nroutes,
 		.app = a->api,

@@ -15,6 +15,7 @@
 #include "sys/marks.h"
 #include "sys/ration.h"
 #include "sys/recent.h"
+#include "sys/seats.h"
 #include "sys/turn.h"
 #include "sys/wake.h"
 
@@ -36,6 +37,7 @@ struct super_child {
 	struct wake *wake;
 	struct ration *ration;
 	struct turn *turn;
+	struct seats *seats;
 	struct guard *guard;
 	struct marks *marks;
 	struct recent *recent; /* null: keys.recent is 0 */

@@ -114,6 +114,7 @@ struct super {
 	struct wake *wake;
 	struct ration *ration;
 	struct turn *turn;
+	struct seats *seats;
 	struct guard *guard;
 	struct marks *marks;
 	struct recent *recent;

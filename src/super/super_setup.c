@@ -212,11 +212,13 @@ super_setup_shared(struct super *s)
 		super_fatal(s, EX_OSERR, "could not make the bells of the processes: %s", strerror(errno));
 	s->ration = ration_new();
 	s->turn = turn_new();
+	s->seats = seats_new();
 	s->guard = guard_new();
 	s->marks = marks_new();
 	if (s->o->conf->keys.recent > 0)
 		s->recent = recent_new(s->o->conf->keys.recent);
-	if (s->ration == NULL || s->turn == NULL || s->guard == NULL || s->marks == NULL || (s->o->conf->keys.recent > 0 && s->recent == NULL))
+	if (s->ration == NULL || s->turn == NULL || s->seats == NULL || s->guard == NULL || s->marks == NULL ||
+	    (s->o->conf->keys.recent > 0 && s->recent == NULL))
 		super_fatal(s, EX_OSERR, "could not share memory between the processes: %s", strerror(errno));
 	if (pipe2(s->gone_pipe, O_NONBLOCK | O_CLOEXEC) != 0 || pipe2(s->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
 		super_fatal(s, EX_OSERR, "could not make a pipe: %s", strerror(errno));

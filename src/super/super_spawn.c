@@ -75,6 +75,7 @@ super_child_run(struct super *s, const struct super_proc *p)
 		.wake = s->wake,
 		.ration = s->ration,
 		.turn = s->turn,
+		.seats = s->seats,
 		.guard = s->guard,
 		.marks = s->marks,
 		.recent = s->recent,

@@ -1,0 +1,50 @@
+#!/usr/bin/perl
+# The acceptors of a node share its connections about evenly, so that submissions share commits; one that stands still keeps nobody waiting.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Taskq;
+use Taskq::Machine qw(now wait_for);
+use Test::More;
+
+my $t = Taskq->start(config => "acceptors = 2\nworkers = 0\n");
+my @acceptors = map { $t->role_pid('acceptor', $_) } 0, 1;
+
+sub sockets {
+	my ($pid) = @_;
+	return scalar grep { (readlink($_) || '') =~ /^socket:/ } glob "/proc/$pid/fd/*";
+}
+
+# What each holds of `n` new connections that are all answered; they come one after the other.
+sub held {
+	my ($n, $all) = @_;
+	my @before = map { sockets($_) } @acceptors;
+	for my $i (1 .. $n) {
+		my $c = $t->connect;
+		$c->request('GET', '/healthz')->status == 200 or die "not answered\n";
+		push @$all, $c;
+	}
+	return map { sockets($acceptors[$_]) - $before[$_] } 0, 1;
+}
+
+# Lines to Postgres may come up while we count.
+wait_for(sub { $t->get('/readyz')->status == 200 }, 30, 'both to be ready') for 1 .. 4;
+
+my @open;
+my @share = held(60, \@open);
+note("of 60 connections: @share");
+cmp_ok($share[$_], '>=', 22, "acceptor $_ has its share") for 0, 1;
+
+my @left;
+{
+	kill 'STOP', $acceptors[0];
+	my $begin = now();
+	@left = held(10, \my @more);
+	note(sprintf '10 connections beside one that stands still: %.0f ms', 1000 * (now() - $begin));
+	kill 'CONT', $acceptors[0];
+}
+is($left[1], 10, 'what a frozen one does not take is taken by the other');
+
+is($t->stop, 0, 'a clean end');
+done_testing();

@@ -2,15 +2,14 @@
  *
  * A commit costs the server about as much as twenty of its rows, so on a busy machine throughput is a matter of how many submissions share
  * one.  Clients that were just answered come back within a fraction of a commit: after a batch has landed the next one waits for about as
- * many as it answered, at most for the time of a commit; and while one is under way a second one leaves beside it when it is large, or
- * when its first submission has waited for as long as a commit takes.  A submission that comes alone never waits, nor does a
- * process that submits alone, for the server would idle meanwhile.  Pure; no I/O.
+ * many as it answered, at most for the time of a commit; and while one is under way nothing leaves beside it, but a full batch,
+ * and what has waited so long that something must be wrong with the one under way.  A submission that comes alone never waits.
+ * A process that submits alone waits less, for the server would idle meanwhile.  Pure; no I/O.
  */
 #include "store/store_int.h"
 
 #define HOLD_MAX (4 * CLOCK_MS)   /* never longer for company, however slow the commits */
 #define BESIDE_MAX (5 * CLOCK_MS) /* nor behind a batch that is stuck */
-#define BESIDE 32                 /* so many leave beside another batch at once */
 
 void
 gather_left(struct gather *g)
@@ -38,8 +37,8 @@ gather_hold(struct gather *g, int waiting, int64_t now)
 	if (g->since == 0)
 		g->since = now;
 	if (g->flying > 0) {
-		most = g->took < BESIDE_MAX ? g->took : BESIDE_MAX;
-		until = waiting >= BESIDE ? now : g->since + most;
+		most = g->alone && g->took < BESIDE_MAX ? g->took : BESIDE_MAX;
+		until = waiting >= BATCH_ITEMS ? now : g->since + most;
 	} else {
 		most = g->took < HOLD_MAX ? g->took : HOLD_MAX;
 		until = waiting >= g->expected ? now : g->landed_at + most;

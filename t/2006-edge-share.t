@@ -8,7 +8,8 @@ use Taskq;
 use Taskq::Machine qw(now wait_for);
 use Test::More;
 
-my $t = Taskq->start(config => "acceptors = 2\nworkers = 0\n");
+my $config = "acceptors = 2\nworkers = 0\n";
+my $t = Taskq->start(config => $config);
 my @acceptors = map { $t->role_pid('acceptor', $_) } 0, 1;
 
 sub sockets {
@@ -28,14 +29,17 @@ sub held {
 	return map { sockets($acceptors[$_]) - $before[$_] } 0, 1;
 }
 
-# Lines to Postgres may come up while we count.
-wait_for(sub { $t->get('/readyz')->status == 200 }, 30, 'both to be ready') for 1 .. 4;
+sub shares {
+	my ($when) = @_;
+	# lines to Postgres may come up while we count
+	wait_for(sub { $t->get('/readyz')->status == 200 }, 30, 'both to be ready') for 1 .. 4;
+	my @share = held(60, \my @open);
+	note("of 60 connections: @share");
+	cmp_ok($share[$_], '>=', 22, "acceptor $_ has its share $when") for 0, 1;
+	return \@open;
+}
 
-my @open;
-my @share = held(60, \@open);
-note("of 60 connections: @share");
-cmp_ok($share[$_], '>=', 22, "acceptor $_ has its share") for 0, 1;
-
+my $open = shares('at first');
 my @left;
 {
 	kill 'STOP', $acceptors[0];
@@ -45,6 +49,12 @@ my @left;
 	kill 'CONT', $acceptors[0];
 }
 is($left[1], 10, 'what a frozen one does not take is taken by the other');
+
+# Those that come after a reload have other indices.
+$t->hup("$config# again\n");
+my %old = map { $_ => 1 } @acceptors;
+wait_for(sub { @acceptors = grep { !$old{$_} } map { $_->{pid} } $t->roles('acceptor'); @acceptors == 2 && $t->roles('acceptor') == 2 }, 60, 'the reload');
+shares('after a reload');
 
 is($t->stop, 0, 'a clean end');
 done_testing();

@@ -22,6 +22,18 @@
 #define ACCEPT_PAUSE (100 * CLOCK_MS) /* after accept() failed for want of descriptors or memory */
 #define YIELD_TIME CLOCK_MS           /* for another process to come */
 
+/* The others need not wait for one that takes none. */
+static void
+seat(const struct http_server *s)
+{
+	if (s->o.seats == NULL)
+		return;
+	if (s->listening)
+		seats_set(s->o.seats, s->o.index, s->nconns);
+	else
+		seats_leave(s->o.seats, s->o.index);
+}
+
 void
 http_accept_update(struct http_server *s)
 {
@@ -33,6 +45,7 @@ http_accept_update(struct http_server *s)
 	s->listening = want;
 	for (i = 0; i < s->o.nlisteners; i++)
 		loop_fd_want(s->listeners[i], want ? LOOP_READ : 0);
+	seat(s);
 }
 
 static void
@@ -55,9 +68,8 @@ http_accept_count(struct http_server *s, int more)
 {
 	s->nconns += more;
 	stats_set(S_HTTP_CONNECTIONS, s->nconns);
-	if (s->o.seats != NULL && !s->draining)
-		seats_set(s->o.seats, s->o.index, s->nconns);
 	http_accept_update(s);
+	seat(s);
 }
 
 static void
@@ -89,7 +101,7 @@ accept_one(struct http_server *s, int listener)
 static bool
 yield(struct http_server *s)
 {
-	if (s->yielded || s->o.seats == NULL || !seats_fewer(s->o.seats, s->o.conf->acceptors, s->o.index)) {
+	if (s->yielded || s->o.seats == NULL || !seats_fewer(s->o.seats, s->o.index, s->nconns)) {
 		s->yielded = false;
 		return false;
 	}

@@ -126,6 +126,7 @@ http_server_drain(struct http_server *s)
 		return;
 	s->draining = true;
 	listeners_free(s);
+	http_accept_count(s, 0); /* it takes none any more */
 	loop_timer_clear(s->pause);
 	if (s->nconns == 0)
 		loop_timer_set(s->drained, 0);

@@ -71,6 +71,8 @@ void
 super_proc_remove(struct super *s, struct super_proc **p)
 {
 	guard_slot_clear(s->guard, (*p)->slot);
+	if ((*p)->role->listens)
+		seats_leave(s->seats, (*p)->index);
 	stats_slot_release(s->stats, (*p)->slot);
 	list_remove(&(*p)->node);
 	mem_free(p);

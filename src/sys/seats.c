@@ -4,10 +4,10 @@
 
 #include "sys/seats.h"
 
-#define SLACK(mine) ((mine) / 16 + 1) /* a burst is not dealt out one by one */
+#define SLACK(mine) ((mine) / 16 + 2) /* bursts and short connections are not dealt out one by one */
 
 struct seats {
-	_Atomic int taken[SEATS_MAX];
+	_Atomic int taken[SEATS_MAX]; /* and one more; 0: takes none */
 };
 
 struct seats *
@@ -22,18 +22,25 @@ void
 seats_set(struct seats *s, int index, int taken)
 {
 	ASSERT(index >= 0 && index < SEATS_MAX);
-	atomic_store_explicit(&s->taken[index], taken, memory_order_relaxed);
+	atomic_store_explicit(&s->taken[index], taken + 1, memory_order_relaxed);
+}
+
+void
+seats_leave(struct seats *s, int index)
+{
+	ASSERT(index >= 0 && index < SEATS_MAX);
+	atomic_store_explicit(&s->taken[index], 0, memory_order_relaxed);
 }
 
 bool
-seats_fewer(const struct seats *s, int n, int index)
+seats_fewer(const struct seats *s, int index, int mine)
 {
-	int i, mine;
+	int i, other;
 
-	ASSERT(index >= 0 && index < SEATS_MAX && n <= SEATS_MAX);
-	mine = atomic_load_explicit(&s->taken[index], memory_order_relaxed);
-	for (i = 0; i < n; i++)
-		if (atomic_load_explicit(&s->taken[i], memory_order_relaxed) < mine - SLACK(mine))
+	for (i = 0; i < SEATS_MAX; i++) {
+		other = atomic_load_explicit(&s->taken[i], memory_order_relaxed);
+		if (i != index && other > 0 && other - 1 < mine - SLACK(mine))
 			return true;
+	}
 	return false;
 }

@@ -12,18 +12,19 @@ test_fewer(void)
 	struct seats *s = seats_new();
 
 	ok(s != NULL, "seats");
-	is_int(seats_fewer(s, 2, 0), false, "all have none");
-	seats_set(s, 0, 1);
-	is_int(seats_fewer(s, 2, 0), false, "one more is not clearly more");
-	seats_set(s, 0, 2);
-	is_int(seats_fewer(s, 2, 0), true, "two are");
-	is_int(seats_fewer(s, 2, 1), false, "the other has nobody to leave anything to");
-	is_int(seats_fewer(s, 1, 0), false, "one that is not of this generation does not count");
-	seats_set(s, 0, 200);
+	is_int(seats_fewer(s, 0, 100), false, "one that takes connections alone leaves them to nobody");
+	seats_set(s, 1, 0);
+	is_int(seats_fewer(s, 0, 2), false, "two more are not clearly more");
+	is_int(seats_fewer(s, 0, 3), true, "three are");
+	is_int(seats_fewer(s, 1, 3), false, "nobody has fewer than himself");
 	seats_set(s, 1, 190);
-	is_int(seats_fewer(s, 2, 0), false, "of many some are few");
+	is_int(seats_fewer(s, 0, 200), false, "of many some are few");
 	seats_set(s, 1, 180);
-	is_int(seats_fewer(s, 2, 0), true, "... but not these");
+	is_int(seats_fewer(s, 0, 200), true, "... but not these");
+	seats_leave(s, 1);
+	is_int(seats_fewer(s, 0, 200), false, "to one that takes none nothing is left");
+	seats_set(s, SEATS_MAX - 1, 0);
+	is_int(seats_fewer(s, 0, 200), true, "whatever its index");
 }
 
 static void
@@ -37,7 +38,7 @@ test_shared(void)
 		_exit(0);
 	}
 	waitpid(pid, NULL, 0);
-	is_int(seats_fewer(s, 2, 1), true, "what another process wrote is seen");
+	is_int(seats_fewer(s, 0, 20), true, "what another process wrote is seen");
 }
 
 int

@@ -91,7 +91,7 @@ subtest 'the compatible surface' => sub {
 	is_deeply(ids($t->get('/tasks')), [@all[0 .. 19]], 'twenty by default');
 	is_deeply(ids($t->get('/tasks?limit=5&offset=10')), [@all[10 .. 14]], 'limit and offset');
 	is_deeply(ids($t->get('/tasks?offset=1000')), [], 'beyond the end');
-	is_deeply(ids($t->get('/tasks?offset=2147483647')), [], 'far beyond the end');
+	is_deeply($t->get('/tasks?offset=2147483647')->json, { items => [], count => 0 }, 'far beyond the end');
 	is_deeply(ids($t->get('/tasks?limit=3&offset=2&task_type=seldom')), [@{ $by{seldom} }[2 .. 4]], 'within a filter');
 	is_deeply(ids($t->get('/tasks?status=pending&limit=2')), [@all[0, 1]], 'by status');
 	is_deeply(ids($t->get('/tasks?status=succeeded')), [], 'by another status');

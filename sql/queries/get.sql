@@ -3,17 +3,20 @@
 -- $1 ids uuid[]
 -- $2 from uuid           the least of them, and ...
 -- $3 to uuid             ... the greatest: partitions outside are not opened
+-- $4 bytes int8          of payloads and results: the row that reaches it is the last one; rows come in the order of ids
 -- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
 --         finished_at timestamptz, result bytea, message text, code text, class int2, percent int2 (null: no progress), note text, said_at timestamptz,
---         n int8 (position in ids)
+--         n int8 (position in ids), bytes int8 (up to and with this row)
 -- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind, progress
+select y.* from (
 select t.id, t.lane, l.queue, l.kind, l.grp, l.ord, t.prio, coalesce(a.max_attempts, t.max_attempts) max_attempts, t.created_at, t.run_at, t.options,
 	coalesce(a.payload, t.payload) payload,
 	case d.status when 1 then 4 when 2 then 5 when 3 then 6 else coalesce(m.state, 1) end state,
 	coalesce(d.run, m.run, 0)::int4 run, coalesce(d.attempts, m.attempts, 0)::int4 attempts, coalesce(d.crashes, m.crashes, 0)::int4 crashes,
 	coalesce(d.finished_at, m.at, e.at, t.created_at) updated_at, coalesce(d.finished_at, m.died_at) finished_at,
-	d.result, e.message, e.code, e.class, m.percent, m.note, m.said_at, u.n
+	d.result, e.message, e.code, e.class, m.percent, m.note, m.said_at, u.n,
+	(sum(octet_length(coalesce(a.payload, t.payload)) + coalesce(octet_length(d.result), 0)) over (order by u.n rows unbounded preceding))::int8 bytes
 from unnest($1) with ordinality u(id, n)
 join lateral (
 	select t.* from taskq.task t where t.id = u.id and t.id >= $2 and t.id <= $3 limit 1
@@ -65,3 +68,6 @@ left join lateral (
 		order by f.at desc limit 1
 	) f
 ) e on true
+) y
+where y.bytes - octet_length(y.payload) - coalesce(octet_length(y.result), 0) < $4
+order by y.n

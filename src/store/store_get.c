@@ -11,9 +11,9 @@
 
 #define GETTER_MAGIC 0x5c0a6e77U
 #define FLIGHT_MAGIC 0x5c0a6e78U
-#define FLIGHT_LEAST 32        /* ids in a statement: each may have a megabyte; */
-#define FLIGHT_MOST 256        /* more while they are small, */
-#define FLIGHT_BYTES (8 << 20) /* up to about so much */
+#define FLIGHT_LEAST 32        /* ids in a statement; */
+#define FLIGHT_MOST 256        /* more while tasks are small */
+#define FLIGHT_BYTES (8 << 20) /* the task that reaches it is the last that is looked at */
 #define BESIDE (5 * CLOCK_MS)
 
 struct getting {
@@ -74,6 +74,7 @@ bind_ids(struct stmt *t, const struct list *gettings)
 	stmt_array_end(t);
 	stmt_uuid(t, &least);
 	stmt_uuid(t, &most);
+	stmt_int8(t, FLIGHT_BYTES);
 }
 
 static int
@@ -154,11 +155,11 @@ looked_drop(struct looked **l)
 }
 
 static void
-answer(struct getting *g, enum store_status status, const struct task_row *rows, struct looked *from)
+answer(struct getting *g, enum store_status status, const struct task_row *rows, int n, struct looked *from)
 {
 	list_remove(&g->node);
 	if (g->look_fn != NULL)
-		g->look_fn(g->arg, status, rows, from);
+		g->look_fn(g->arg, status, rows, n, from);
 	else
 		g->row_fn(g->arg, status, rows == NULL || id_is_zero(&rows[0].id) ? NULL : &rows[0]);
 	mem_free(&g);
@@ -170,28 +171,32 @@ fail_all(struct list *gettings)
 	struct list *node;
 
 	while ((node = list_first(gettings)) != NULL)
-		answer(container_of(node, struct getting, node), STORE_FAILED, NULL, NULL);
+		answer(container_of(node, struct getting, node), STORE_FAILED, NULL, 0, NULL);
 }
 
-/* Rows at their places; returns their bytes. */
-static int64_t
-take_rows(const struct store *s, const PGresult *res, struct task_row *rows, int nrows)
+/* Rows at their places; returns how many ids were looked at. */
+static int
+take_rows(struct getter *k, const PGresult *res, struct task_row *rows, int nrows)
 {
-	int64_t bytes = 0;
+	int64_t bytes = 0, n = 0;
 
 	for (int i = 0; i < PQntuples(res); i++) {
-		int64_t n = col_int(res, i, SQL_GET_N);
-		struct task_row *row = &rows[n - 1];
+		struct task_row *row;
 
+		n = col_int(res, i, SQL_GET_N);
 		ASSERT(n >= 1 && n <= nrows);
+		row = &rows[n - 1];
 		row_read_state(res, i, row);
-		bytes += (int64_t)(row->payload.len + row->result.len);
-		read_hide_result(s, row);
+		bytes = col_int(res, i, SQL_GET_BYTES);
+		read_hide_result(k->store, row);
 		row->percent = (int)col_int(res, i, SQL_GET_PERCENT);
 		row->note = col_span(res, i, SQL_GET_NOTE);
 		row->said_at = col_time(res, i, SQL_GET_SAID_AT);
 	}
-	return bytes;
+	if (bytes < FLIGHT_BYTES)
+		n = nrows;
+	k->width = (3 * k->width + bytes / n) / 4;
+	return (int)n;
 }
 
 static void
@@ -201,17 +206,21 @@ answer_all(struct flight *f, PGresult *res)
 	struct looked *from = mem_zalloc(sizeof(*from));
 	struct getter *k = f->getter;
 	struct list *node;
-	int at = 0;
+	int at = 0, looked;
 
 	from->res = res;
 	from->holders = 1;
-	k->width = (3 * k->width + take_rows(k->store, res, rows, f->n) / f->n) / 4;
-	while ((node = list_first(&f->gettings)) != NULL) {
+	looked = take_rows(k, res, rows, f->n);
+	while (at < looked && (node = list_first(&f->gettings)) != NULL) {
 		struct getting *g = container_of(node, struct getting, node);
-		int n = g->n;
+		int n = g->n < looked - at ? g->n : looked - at;
 
-		answer(g, STORE_OK, rows + at, from);
+		answer(g, STORE_OK, rows + at, n, from);
 		at += n;
+	}
+	if (!k->closed) { /* who was not looked at comes before those who wait */
+		list_append_all(&f->gettings, &k->waiting);
+		list_append_all(&k->waiting, &f->gettings);
 	}
 	looked_drop(&from);
 	mem_free(&rows);
@@ -265,7 +274,7 @@ store_look_up(struct store *s, const struct id *ids, int n, look_fn *fn, void *a
 	MAGIC_CHECK(s->getter, GETTER_MAGIC);
 	ASSERT(n >= 1 && n <= LOOK_MOST);
 	if (s->getter->closed)
-		fn(arg, STORE_FAILED, NULL, NULL);
+		fn(arg, STORE_FAILED, NULL, 0, NULL);
 	else
 		wait_for_flight(s->getter, ids, (struct getting){ .look_fn = fn, .arg = arg, .n = n });
 }

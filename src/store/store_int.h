@@ -129,9 +129,10 @@ struct looked *looked_keep(struct looked *l) MUSTCHECK;
 void looked_drop(struct looked **l);
 
 #define LOOK_MOST 64 /* ids in one question */
-/* A row for each id, in their order, with the zero id where there is no such task; what they point into is `from`, to be kept by whoever
- * needs it after `fn`.  FAILED: no rows. */
-typedef void look_fn(void *arg, enum store_status status, const struct task_row *rows, struct looked *from);
+/* A row for each of the first `n` ids, in their order, with the zero id where there is no such task; what they point into is `from`, to
+ * be kept by whoever needs it after `fn`.  At least one was looked at; large tasks may end a look before all were: ask again for the
+ * others.  FAILED: no rows. */
+typedef void look_fn(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from);
 void store_look_up(struct store *s, const struct id *ids, int n, look_fn *fn, void *arg);
 
 struct getter;

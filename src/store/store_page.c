@@ -119,7 +119,7 @@ ask_ids(struct listing *l)
 	struct request *r = ask(l, on_ids);
 	struct stmt *t = request_stmt(r, sql);
 
-	l->asked = l->f.limit + 1 - l->nrows + l->skip;
+	l->asked = l->f.limit + 1 - l->nrows + (l->skip < l->examine ? l->skip : l->examine); /* no more rows come */
 	stmt_uuid(t, &l->before);
 	stmt_int4(t, l->examine);
 	stmt_uuid(t, &l->from);
@@ -169,8 +169,16 @@ on_ids(struct request *r)
 
 /* --- the tasks themselves ------------------------------------------------------------------------------------------------------- */
 
+/* Its progress is told only where it is asked for alone. */
 static void
-on_tasks(void *arg, enum store_status status, const struct task_row *rows, struct looked *from)
+take_row(struct listing *l, const struct task_row *row)
+{
+	l->rows[l->nrows] = *row;
+	l->rows[l->nrows++].said_at = 0;
+}
+
+static void
+on_tasks(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from)
 {
 	struct listing *l = arg;
 	int before, i;
@@ -182,10 +190,10 @@ on_tasks(void *arg, enum store_status status, const struct task_row *rows, struc
 		return;
 	}
 	before = l->nrows;
-	for (i = 0; i < l->asked && !l->full; i++) {
+	for (i = 0; i < n && !l->full; i++) {
 		if (id_is_zero(&rows[i].id) || !has_state(&l->f, rows[i].state))
 			continue;
-		l->rows[l->nrows++] = rows[i];
+		take_row(l, &rows[i]);
 		l->bytes += (int64_t)(rows[i].payload.len + rows[i].result.len);
 		l->full = l->bytes >= PAGE_BYTES;
 	}
@@ -292,7 +300,7 @@ on_keyed_task(void *arg, enum store_status status, const struct task_row *row)
 	if (row != NULL && (f->queue.len == 0 || span_eq(f->queue, row->queue)) &&
 	    (f->task_type.len == 0 || span_eq(f->task_type, row->task_type)) && f->offset == 0 &&
 	    has_state(f, row->state) && id_cmp(&row->id, &l->before) < 0)
-		l->rows[l->nrows++] = *row;
+		take_row(l, row);
 	list_answer(l, status, false, NULL);
 }
 

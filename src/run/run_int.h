@@ -145,6 +145,7 @@ struct run_exact {
 struct run_step {
 	bool flying;
 	bool resting; /* the next waits for more to carry */
+	bool urgent;  /* what ended holds up others: it is counted, or in an order */
 	struct loop_timer *rest;
 	int64_t answered_at;  /* clock_now(), of the last one */
 	int64_t inc;          /* whose step it is */

@@ -247,16 +247,17 @@ step_answered(void *arg, const struct store_stepped *s)
 static bool
 step_can_wait(const struct run *r)
 {
-	return r->phase == RUN_WORKING && r->count[RUN_RUNNING] - r->waiting >= r->conf->work.slots &&
-	       r->count[RUN_QUEUED] > 0 && r->count[RUN_QUEUED] * 2 >= run_prefetch(r) &&
-	       r->count[RUN_ENDED] < STEP_ENOUGH;
+	return !r->step.urgent && r->phase == RUN_WORKING &&
+	       r->count[RUN_RUNNING] - r->waiting >= r->conf->work.slots && r->count[RUN_QUEUED] > 0 &&
+	       r->count[RUN_QUEUED] * 2 >= run_prefetch(r) && r->count[RUN_ENDED] < STEP_ENOUGH;
 }
 
 /* True: the next step is for later, and the timer is set. */
 static bool
 step_rest(struct run *r)
 {
-	int64_t left = r->step.answered_at + STEP_REST - clock_now();
+	int64_t most = r->conf->work.spool_after / 4, rest = STEP_REST < most ? STEP_REST : most;
+	int64_t left = r->step.answered_at + rest - clock_now();
 
 	r->step.resting = left > 0 && step_can_wait(r);
 	if (r->step.resting && !loop_timer_is_set(r->step.rest))
@@ -288,6 +289,7 @@ run_step_send(struct run *r)
 	if (r->step.flying || step_rest(r))
 		return;
 	step_reset(r);
+	r->step.urgent = false;
 	q.noutcomes = step_outcomes(r);
 	q.ngivebacks = step_givebacks(r);
 	run_exact_ended(r);

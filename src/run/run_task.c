@@ -196,6 +196,8 @@ task_over(struct run_task *t)
 	if (t->verdict.pause)
 		run_auth_failed(t);
 	run_guard_ended(t);
+	if (run_exact_of(t->run, t->row.queue, t->row.ordering_key) >= 0)
+		t->run->step.urgent = true;
 	run_task_move(t, RUN_ENDED);
 }
 

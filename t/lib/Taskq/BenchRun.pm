@@ -259,17 +259,22 @@ sub memory {
 }
 
 # A node with nothing to do: transactions a minute, milliseconds of CPU a minute, memory of the largest process.
+# What autovacuum does is not of taskq.
 sub rest {
 	my ($bench) = @_;
+	my $autovacuum = sub { $bench->{pg}->psql("alter system set autovacuum = $_[0]"); $bench->{pg}->psql('select pg_reload_conf()') };
+	$autovacuum->('off');
 	my $count = sub { $bench->{pg}->psql('select xact_commit + xact_rollback from pg_stat_database where datname = current_database()') };
 	sleep $bench->{o}{settle};
 	my ($before, $began, %cpu) = ($count->(), time, $bench->cpu);
 	sleep $bench->{o}{rest};
+	my $transactions = $count->() - $before - 1;
 	my %now = $bench->cpu;
 	my $minutes = (time - $began) / 60;
 	my @memory = map { [memory($_->{pid})] } $bench->{daemon}->roles;
 	my ($dirty, $pss) = map { my $i = $_; (sort { $b <=> $a } map { $_->[$i] } @memory)[0] / 1024 } 0, 1;
-	return (queries => ($count->() - $before - 1) / $minutes, dirty_mib => $dirty, pss_mib => $pss, cpu_ms => 1000 * ($now{taskqd} - $cpu{taskqd}) / $minutes);
+	$autovacuum->('on');
+	return (queries => $transactions / $minutes, dirty_mib => $dirty, pss_mib => $pss, cpu_ms => 1000 * ($now{taskqd} - $cpu{taskqd}) / $minutes);
 }
 
 1;

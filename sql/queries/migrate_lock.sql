@@ -1,2 +1,6 @@
--- migrate_lock: one node at a time; held to the end of the transaction.
-select pg_advisory_xact_lock(hashtext('taskq.migrate'))
+-- migrate_lock: one node at a time; held to the end of the transaction.  A vacuum of a keeper would keep the migration waiting, and
+-- everybody behind it: it is ended, and comes again.
+select pg_advisory_xact_lock(hashtext('taskq.migrate')), (
+	select count(pg_cancel_backend(a.pid)) from pg_stat_activity a
+	where a.datname = current_database() and a.usename = current_user and a.state = 'active' and a.query like 'vacuum (skip_locked%taskq.%'
+) ended

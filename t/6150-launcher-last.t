@@ -27,7 +27,7 @@ is($t->wait_final($t->submit('true', {}), 60)->{status}, 'succeeded', 'the new g
 # With nothing left to wait for, it goes too.
 $t->post("/v1/tasks/$nap->{id}/cancel", '');
 $t->log_wait(qr/generation has ended.*generation=1/, 60);
-ok(!launcher(1), 'its launcher went with it');
+ok(wait_for(sub { !launcher(1) }, 60, 'its launcher to go with it'), 'its launcher went with it');
 
 # The same while everything ends.
 $nap = $t->submit('nap', { seconds => 3600 });

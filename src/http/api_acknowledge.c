@@ -96,16 +96,11 @@ static const struct member {
 static bool
 take_member(struct acking *g, const char *name, json_t *value)
 {
-	enum api_took took;
-
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		if (span_is(span_of(name), members[i].name))
 			return members[i].take(g, value);
-	took = api_who_member(g->c, name, value, &g->a.who);
-	if (took == API_OTHER)
-		return api_refuse(g->c, "unknown_field", arena_printf(http_arena(g->c->r), "/%.200s", name),
-		    "expected only cause, filter, note, due_at, due_in, by, why");
-	return took == API_TOOK;
+	return api_who_member(
+	    g->c, name, value, &g->a.who, "expected only cause, filter, note, due_at, due_in, by, why");
 }
 
 static bool

@@ -31,16 +31,7 @@ take_member(struct blocking *g, const char *name, const json_t *value)
 		return take_name(g, name, value, 1, TASK_TYPE_MAX, &g->b.task_type);
 	if (span_is(span_of(name), "schema_version"))
 		return take_name(g, name, value, 1, TASK_SCHEMA_MAX, &g->b.schema_version);
-	switch (api_who_member(&g->c, name, value, &g->b.who)) {
-	case API_TOOK:
-		return true;
-	case API_ANSWERED:
-		return false;
-	case API_OTHER:
-		break;
-	}
-	return api_refuse(&g->c, "unknown_field", arena_printf(http_arena(g->c.r), "/%.200s", name),
-	    "expected only task_type, schema_version, by, why");
+	return api_who_member(&g->c, name, value, &g->b.who, "expected only task_type, schema_version, by, why");
 }
 
 static bool

@@ -38,17 +38,12 @@ static bool
 take_member(struct api_call *c, const char *name, const json_t *value, struct hand *h)
 {
 	struct span s = span_of(name);
-	enum api_took took;
 
 	if (span_is(s, "extra_attempts"))
 		return take_extra(c, value, &h->how);
 	if (span_is(s, "reset_attempts"))
 		return take_reset(c, value, &h->how);
-	took = api_who_member(c, name, value, &h->who);
-	if (took == API_OTHER)
-		return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
-		    "expected only extra_attempts, reset_attempts, by, why");
-	return took == API_TOOK;
+	return api_who_member(c, name, value, &h->who, "expected only extra_attempts, reset_attempts, by, why");
 }
 
 static bool

@@ -97,10 +97,9 @@ bool api_query(struct api_call *c, const struct api_parameter *table, int n) MUS
 
 /* --- api_who.c: who acts, and why -------------------------------------------------------------------------------------------------- */
 
-enum api_took { API_OTHER, API_TOOK, API_ANSWERED };
-/* A member of a body, which is one of the two or another. */
-enum api_took api_who_member(
-    struct api_call *c, const char *name, const json_t *value, struct store_who *who) MUSTCHECK;
+/* A member of a body that the endpoint itself does not know: one of the two, else it is refused with `expected`.  False: answered. */
+bool api_who_member(
+    struct api_call *c, const char *name, const json_t *value, struct store_who *who, const char *expected) MUSTCHECK;
 bool api_who_told(struct api_call *c, const struct store_who *who) MUSTCHECK; /* both of them; false: answered */
 bool api_who_body(
     struct api_call *c, struct store_who *who) MUSTCHECK; /* a body, if any, of these only; false: answered */

@@ -79,17 +79,13 @@ static bool
 take_member(struct routing *g, const char *name, const json_t *value)
 {
 	struct arena *arena = http_arena(g->c->r);
-	enum api_took took;
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		if (span_is(span_of(name), members[i].name))
 			return members[i].take(g, value) ||
 			       api_refuse(g->c, "invalid_field", arena_printf(arena, "/%s", name), members[i].expected);
-	took = api_who_member(g->c, name, value, &g->who);
-	if (took == API_OTHER)
-		return api_refuse(g->c, "unknown_field", arena_printf(arena, "/%.200s", name),
-		    "expected only queue, task_type, fingerprint, owner, sla_seconds, by, why");
-	return took == API_TOOK;
+	return api_who_member(
+	    g->c, name, value, &g->who, "expected only queue, task_type, fingerprint, owner, sla_seconds, by, why");
 }
 
 static bool

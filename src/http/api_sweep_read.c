@@ -138,15 +138,7 @@ take_member(struct api_sweep *g, const char *name, json_t *value)
 		return members[i].take(g, value) || api_refuse(&g->c, "invalid_field", pointer,
 							arena_printf(arena, "expected %s", members[i].expected));
 	}
-	switch (api_who_member(&g->c, name, value, &g->wish.who)) {
-	case API_TOOK:
-		return true;
-	case API_ANSWERED:
-		return false;
-	case API_OTHER:
-		break;
-	}
-	return api_refuse(&g->c, "unknown_field", pointer,
+	return api_who_member(&g->c, name, value, &g->wish.who,
 	    g->wish.act == STORE_ACT_REPLAY ? "expected filter, rate, limit, dry_run, concurrency, canary, stop_share, "
 					      "stop_least, slow_start, payload, by or why"
 					    : "expected filter, rate, limit, dry_run, by or why");

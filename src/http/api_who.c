@@ -18,16 +18,16 @@ take_text(struct api_call *c, const char *name, const json_t *value, size_t max,
 	return true;
 }
 
-enum api_took
-api_who_member(struct api_call *c, const char *name, const json_t *value, struct store_who *who)
+bool
+api_who_member(struct api_call *c, const char *name, const json_t *value, struct store_who *who, const char *expected)
 {
 	struct span s = span_of(name);
 
 	if (span_is(s, "why"))
-		return take_text(c, name, value, STORE_WHY_MAX, &who->why) ? API_TOOK : API_ANSWERED;
+		return take_text(c, name, value, STORE_WHY_MAX, &who->why);
 	if (span_is(s, "by"))
-		return take_text(c, name, value, STORE_BY_MAX, &who->by) ? API_TOOK : API_ANSWERED;
-	return API_OTHER;
+		return take_text(c, name, value, STORE_BY_MAX, &who->by);
+	return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name), expected);
 }
 
 bool
@@ -50,15 +50,8 @@ take_members(struct api_call *c, json_t *body, struct store_who *who)
 
 	json_object_foreach(body, name, value)
 	{
-		switch (api_who_member(c, name, value, who)) {
-		case API_TOOK:
-			break;
-		case API_ANSWERED:
+		if (!api_who_member(c, name, value, who, "expected only why, by"))
 			return false;
-		case API_OTHER:
-			return api_refuse(c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name),
-			    "expected only why, by");
-		}
 	}
 	return true;
 }

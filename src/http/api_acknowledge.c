@@ -135,7 +135,7 @@ reply(struct acking *g, const struct store_acked *causes, int n)
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");
-	api_reply_json(g->c, &b);
+	api_reply_json(g->c->r, &b);
 }
 
 static void

@@ -107,9 +107,7 @@ on_attempts(void *arg, enum store_status status, const struct store_attempt *all
 		api_put_attempt(c->r, &b, &all[i]);
 	}
 	buf_puts(&b, "]}");
-	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
-	http_reply(c->r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	api_reply_json(c->r, &b);
 }
 
 void

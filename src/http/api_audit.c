@@ -101,7 +101,7 @@ on_page(void *arg, const struct store_audit_page *page)
 		buf_printf(&b, "],\"next_cursor\":\"%" PRId64 "\"}", page->next);
 	else
 		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

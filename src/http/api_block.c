@@ -66,7 +66,7 @@ on_done(void *arg, enum store_status status, bool changed)
 	api_put_text(&b, "{\"task_type\":", g->b.task_type);
 	api_put_text(&b, ",\"schema_version\":", g->b.schema_version);
 	buf_printf(&b, ",\"blocked\":%s,\"changed\":%s}", g->sets ? "true" : "false", changed ? "true" : "false");
-	api_reply_json(&g->c, &b);
+	api_reply_json(g->c.r, &b);
 }
 
 /* Null: answered. */
@@ -117,7 +117,7 @@ on_list(void *arg, enum store_status status, const struct store_block *blocks, i
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

@@ -41,9 +41,7 @@ api_reply_task(struct api_call *c, const struct task_row *row)
 	struct buf b = { 0 };
 
 	task_render(&b, row, c->surface->number, TASK_RENDER_VERSION, false);
-	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
-	http_reply(c->r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	api_reply_json(c->r, &b);
 }
 
 void
@@ -166,10 +164,10 @@ api_cursor_number(struct span text, int64_t *n_r)
 }
 
 void
-api_reply_json(struct api_call *c, struct buf *b)
+api_reply_json(struct http_request *r, struct buf *b)
 {
-	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
-	http_reply(c->r, 200, "application/json", buf_span(b));
+	http_reply_header(r, "Cache-Control", SPAN("no-store"));
+	http_reply(r, 200, "application/json", buf_span(b));
 	buf_free(b);
 }
 

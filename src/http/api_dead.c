@@ -143,7 +143,7 @@ on_letter(void *arg, enum store_status status, const struct store_letter *l, con
 		return;
 	}
 	api_dead_put(c->r, &b, l, all, n);
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void
@@ -227,7 +227,7 @@ on_page(void *arg, const struct store_dead_page *page)
 		    &b, "],\"next_cursor\":\"%jd.%s\"}", (intmax_t)page->next.died_at, api_id(c->r, &page->next.id));
 	else
 		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

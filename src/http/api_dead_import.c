@@ -148,8 +148,7 @@ answer(struct import *m)
 	} else {
 		buf_puts(&b, "}\n");
 		b.data[0] = '{'; /* was the comma of the first member */
-		http_reply_header(m->r, "Cache-Control", SPAN("no-store"));
-		http_reply(m->r, 200, "application/json", buf_span(&b));
+		api_reply_json(m->r, &b);
 	}
 	buf_free(&b);
 	import_free(m);

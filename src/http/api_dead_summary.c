@@ -240,7 +240,7 @@ on_causes(void *arg, const struct store_causes *all)
 		return;
 	}
 	put_summary(s, &b, all);
-	api_reply_json(s->c, &b);
+	api_reply_json(s->c->r, &b);
 }
 
 /* --- the question ----------------------------------------------------------------------------------------------------------------- */

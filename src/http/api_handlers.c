@@ -76,14 +76,6 @@ put_handler(struct buf *b, const struct seen *s)
 	buf_printf(b, ",\"running\":%d}}", s->now.running);
 }
 
-static void
-reply(struct http_request *r, struct buf *b)
-{
-	http_reply_header(r, "Cache-Control", SPAN("no-store"));
-	http_reply(r, 200, "application/json", buf_span(b));
-	buf_free(b);
-}
-
 void
 api_handlers(void *app, struct http_request *r)
 {
@@ -99,7 +91,7 @@ api_handlers(void *app, struct http_request *r)
 		put_handler(&b, &s);
 	}
 	buf_puts(&b, "]}");
-	reply(r, &b);
+	api_reply_json(r, &b);
 }
 
 /* --- beginning anew ------------------------------------------------------------------------------------------------------------------ */
@@ -140,7 +132,7 @@ on_told(void *arg, enum store_status status)
 		wake_workers_ring(a->wake);
 	s = look(a, g->h);
 	put_handler(&b, &s);
-	reply(g->c->r, &b);
+	api_reply_json(g->c->r, &b);
 }
 
 void

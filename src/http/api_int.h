@@ -84,7 +84,7 @@ bool api_number(struct span text, int min, int max, int *n_r) MUSTCHECK;
 /* A number of seconds, more than 0, as us. */
 bool api_seconds(const json_t *value, int max, int64_t *us_r) MUSTCHECK;
 bool api_cursor_number(struct span text, int64_t *n_r) MUSTCHECK; /* a cursor that is a number above zero */
-void api_reply_json(struct api_call *c, struct buf *b);           /* 200, not to be kept by caches; frees */
+void api_reply_json(struct http_request *r, struct buf *b);       /* 200, not to be kept by caches; frees */
 
 /* --- api_query.c: the parameters of a query ---------------------------------------------------------------------------------------- */
 

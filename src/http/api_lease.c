@@ -151,14 +151,6 @@ put_lease(const struct store_saying *w, struct buf *b)
 }
 
 static void
-reply_json(struct http_request *r, struct buf *b)
-{
-	http_reply_header(r, "Cache-Control", SPAN("no-store"));
-	http_reply(r, 200, "application/json", buf_span(b));
-	buf_free(b);
-}
-
-static void
 reply_all(const struct saying *s, const struct store_reply *replies)
 {
 	struct buf b = { 0 };
@@ -174,7 +166,7 @@ reply_all(const struct saying *s, const struct store_reply *replies)
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");
-	reply_json(s->call->r, &b);
+	api_reply_json(s->call->r, &b);
 }
 
 static void
@@ -206,7 +198,7 @@ reply_one(const struct saying *s, const struct store_reply *reply)
 	put_lease(&s->words[0], &b);
 	put_reply(s, reply, &b);
 	buf_putc(&b, '}');
-	reply_json(s->call->r, &b);
+	api_reply_json(s->call->r, &b);
 }
 
 static void

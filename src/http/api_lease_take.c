@@ -35,11 +35,9 @@ api_pull_end(struct api_pull *p, enum store_status status)
 		buf_puts(&b, "{\"leases\":[");
 		buf_putspan(&b, buf_span(&leases));
 		buf_puts(&b, "]}");
-		http_reply_header(p->r, "Cache-Control", SPAN("no-store"));
-		http_reply(p->r, 200, "application/json", buf_span(&b));
+		api_reply_json(p->r, &b);
 	}
 	buf_free(&leases);
-	buf_free(&b);
 	if (served)
 		api_pulls_serve(ps);
 }

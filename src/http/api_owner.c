@@ -141,7 +141,7 @@ on_changed(void *arg, enum store_status status, bool changed)
 	buf_putc(&b, '{');
 	put_row(g->c->r, &b, &g->o);
 	buf_printf(&b, ",\"changed\":%s}", changed ? "true" : "false");
-	api_reply_json(g->c, &b);
+	api_reply_json(g->c->r, &b);
 }
 
 static void
@@ -198,7 +198,7 @@ on_owners(void *arg, enum store_status status, const struct store_owner *owners,
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

@@ -14,14 +14,6 @@ struct pausing {
 /* --- the answer ------------------------------------------------------------------------------------------------------------ */
 
 static void
-send(struct http_request *r, struct buf *b)
-{
-	http_reply_header(r, "Cache-Control", SPAN("no-store"));
-	http_reply(r, 200, "application/json", buf_span(b));
-	buf_free(b);
-}
-
-static void
 reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 {
 	struct http_request *r = g->c->r;
@@ -34,7 +26,7 @@ reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 	api_put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
 	api_put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
 	buf_putc(&b, '}');
-	send(r, &b);
+	api_reply_json(r, &b);
 }
 
 static void
@@ -171,7 +163,7 @@ on_pauses(void *arg, enum store_status status, const struct store_pause *pauses,
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");
-	send(c->r, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

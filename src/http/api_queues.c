@@ -82,9 +82,7 @@ on_queues(void *arg, enum store_status status, const struct store_queue *queues,
 		put_queue(c, &b, &queues[i]);
 	}
 	buf_puts(&b, "]}");
-	http_reply_header(c->r, "Cache-Control", SPAN("no-store"));
-	http_reply(c->r, 200, "application/json", buf_span(&b));
-	buf_free(&b);
+	api_reply_json(c->r, &b);
 }
 
 void

@@ -80,7 +80,7 @@ on_shape(void *arg, enum store_status status, const struct store_shape *shapes, 
 		put_shape(&b, &shapes[i]);
 	}
 	buf_puts(&b, "]}");
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 void

@@ -100,7 +100,7 @@ reply_count(struct api_sweep *g, const struct store_sweep_count *n)
 	for (int i = 0; i < n->nids; i++)
 		buf_printf(&b, "%s\"%s\"", i > 0 ? "," : "", api_id(g->c.r, &n->ids[i]));
 	buf_puts(&b, "]}");
-	api_reply_json(&g->c, &b);
+	api_reply_json(g->c.r, &b);
 }
 
 /* --- made ------------------------------------------------------------------------------------------------------------------------ */
@@ -286,7 +286,7 @@ on_list(void *arg, enum store_status status, const struct store_sweep *sweeps, i
 		buf_printf(&b, "],\"next_cursor\":\"%" PRId64 "\"}", sweeps[n - 1].id);
 	else
 		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(&g->c, &b);
+	api_reply_json(g->c.r, &b);
 }
 
 static void
@@ -304,7 +304,7 @@ on_one(void *arg, enum store_status status, const struct store_sweep *sweeps, in
 		return;
 	}
 	put_sweep(c, &b, &sweeps[0]);
-	api_reply_json(c, &b);
+	api_reply_json(c->r, &b);
 }
 
 static struct asking *
@@ -370,7 +370,7 @@ on_set(void *arg, enum store_status status, bool changed, const struct store_swe
 		refuse_set(g, sweep);
 	} else {
 		put_sweep(&g->c, &b, sweep);
-		api_reply_json(&g->c, &b);
+		api_reply_json(g->c.r, &b);
 	}
 }
 

@@ -87,21 +87,14 @@ on_page(void *arg, const struct store_audit_page *page)
 	struct api_call *c = api_call_of(arg);
 	struct buf b = { 0 };
 
-	if (page->status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, page->status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < page->nrows; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
 		put_act(c, &b, &page->rows[i]);
 	}
-	if (page->next != 0)
-		buf_printf(&b, "],\"next_cursor\":\"%" PRId64 "\"}", page->next);
-	else
-		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(c->r, &b);
+	api_page_end(c, &b, page->next != 0 ? arena_printf(http_arena(c->r), "%" PRId64, page->next) : NULL);
 }
 
 void

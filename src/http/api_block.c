@@ -103,11 +103,8 @@ on_list(void *arg, enum store_status status, const struct store_block *blocks, i
 	struct api_call *c = api_call_of(arg);
 	struct buf b = { 0 };
 
-	if (status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < n; i++) {
 		api_put_text(&b, i > 0 ? ",{\"task_type\":" : "{\"task_type\":", blocks[i].task_type);
 		api_put_text(&b, ",\"schema_version\":", blocks[i].schema_version);
@@ -116,8 +113,7 @@ on_list(void *arg, enum store_status status, const struct store_block *blocks, i
 		api_put_text(&b, ",\"at\":", span_of(api_time(c->r, blocks[i].at)));
 		buf_putc(&b, '}');
 	}
-	buf_puts(&b, "]}");
-	api_reply_json(c->r, &b);
+	api_items_end(c, &b);
 }
 
 void

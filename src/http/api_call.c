@@ -171,6 +171,31 @@ api_reply_json(struct http_request *r, struct buf *b)
 	buf_free(b);
 }
 
+bool
+api_items_begin(struct api_call *c, enum store_status status, struct buf *b)
+{
+	if (status == STORE_OK)
+		buf_puts(b, "{\"items\":[");
+	else
+		api_reply_later(c->r, false);
+	return status == STORE_OK;
+}
+
+void
+api_items_end(struct api_call *c, struct buf *b)
+{
+	buf_puts(b, "]}");
+	api_reply_json(c->r, b);
+}
+
+void
+api_page_end(struct api_call *c, struct buf *b, const char *next)
+{
+	api_put_text(b, "],\"next_cursor\":", span_of(next));
+	buf_putc(b, '}');
+	api_reply_json(c->r, b);
+}
+
 void
 api_put_text(struct buf *b, const char *before, struct span s)
 {

@@ -157,7 +157,7 @@ api_dead_get(void *app, struct http_request *r)
 
 /* --- a page ------------------------------------------------------------------------------------------------------------------ */
 
-/* Microseconds, a dot, an id: only what put_cursor() wrote. */
+/* Microseconds, a dot, an id: only what cursor_of() wrote. */
 static bool
 take_cursor(struct dead_listing *l, struct span value)
 {
@@ -205,29 +205,27 @@ take_parameter(struct dead_listing *l, struct span name, struct span value)
 		(int)(name.len < 64 ? name.len : 64), name.ptr));
 }
 
+static const char *
+cursor_of(struct http_request *r, const struct store_dead_place *p)
+{
+	return arena_printf(http_arena(r), "%jd.%s", (intmax_t)p->died_at, api_id(r, &p->id));
+}
+
 static void
 on_page(void *arg, const struct store_dead_page *page)
 {
 	struct api_call *c = api_call_of(arg);
 	struct buf b = { 0 };
 
-	if (page->status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, page->status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < page->n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
 		put_letter(c->r, &b, &page->letters[i]);
 		buf_putc(&b, '}');
 	}
-	if (page->more)
-		buf_printf(
-		    &b, "],\"next_cursor\":\"%jd.%s\"}", (intmax_t)page->next.died_at, api_id(c->r, &page->next.id));
-	else
-		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(c->r, &b);
+	api_page_end(c, &b, page->more ? cursor_of(c->r, &page->next) : NULL);
 }
 
 void

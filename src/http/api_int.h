@@ -86,6 +86,11 @@ bool api_seconds(const json_t *value, int max, int64_t *us_r) MUSTCHECK;
 bool api_cursor_number(struct span text, int64_t *n_r) MUSTCHECK; /* a cursor that is a number above zero */
 void api_reply_json(struct http_request *r, struct buf *b);       /* 200, not to be kept by caches; frees */
 
+/* A list, {"items":[...]}: begin, the items with commas between them, end.  False: the store could not, and that is answered. */
+bool api_items_begin(struct api_call *c, enum store_status status, struct buf *b) MUSTCHECK;
+void api_items_end(struct api_call *c, struct buf *b);                  /* answers; frees */
+void api_page_end(struct api_call *c, struct buf *b, const char *next); /* the same of a page; null: it is the last */
+
 /* --- api_query.c: the parameters of a query ---------------------------------------------------------------------------------------- */
 
 struct api_parameter {

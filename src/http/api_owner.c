@@ -3,7 +3,6 @@
  * A row is named by queue, task_type and fingerprint; what is left out is any, and a row without the three is for all.  A member that is unknown
  * is refused: a misspelled one would make an owner of everything.  Next: store/store_owner.c.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -187,18 +186,14 @@ on_owners(void *arg, enum store_status status, const struct store_owner *owners,
 	struct api_call *c = api_call_of(arg);
 	struct buf b = { 0 };
 
-	if (status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < n; i++) {
 		buf_puts(&b, i > 0 ? ",{" : "{");
 		put_row(c->r, &b, &owners[i]);
 		buf_putc(&b, '}');
 	}
-	buf_puts(&b, "]}");
-	api_reply_json(c->r, &b);
+	api_items_end(c, &b);
 }
 
 void

@@ -149,11 +149,8 @@ on_pauses(void *arg, enum store_status status, const struct store_pause *pauses,
 	struct api_call *c = api_call_of(arg);
 	struct buf b = { 0 };
 
-	if (status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < n; i++) {
 		api_put_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
 		api_put_text(&b, ",\"name\":", pauses[i].name);
@@ -162,8 +159,7 @@ on_pauses(void *arg, enum store_status status, const struct store_pause *pauses,
 		api_put_text(&b, ",\"at\":", span_of(api_time(c->r, pauses[i].at)));
 		buf_putc(&b, '}');
 	}
-	buf_puts(&b, "]}");
-	api_reply_json(c->r, &b);
+	api_items_end(c, &b);
 }
 
 void

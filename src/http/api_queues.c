@@ -71,18 +71,14 @@ on_queues(void *arg, enum store_status status, const struct store_queue *queues,
 	struct buf b = { 0 };
 	int i;
 
-	if (status != STORE_OK) {
-		api_reply_later(c->r, false);
+	if (!api_items_begin(c, status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
 		put_queue(c, &b, &queues[i]);
 	}
-	buf_puts(&b, "]}");
-	api_reply_json(c->r, &b);
+	api_items_end(c, &b);
 }
 
 void

@@ -272,21 +272,14 @@ on_list(void *arg, enum store_status status, const struct store_sweep *sweeps, i
 	struct asking *g = container_of(api_call_of(arg), struct asking, c);
 	struct buf b = { 0 };
 
-	if (status != STORE_OK) {
-		api_reply_later(g->c.r, false);
+	if (!api_items_begin(&g->c, status, &b))
 		return;
-	}
-	buf_puts(&b, "{\"items\":[");
 	for (int i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
 		put_sweep(&g->c, &b, &sweeps[i]);
 	}
-	if (n == g->limit)
-		buf_printf(&b, "],\"next_cursor\":\"%" PRId64 "\"}", sweeps[n - 1].id);
-	else
-		buf_puts(&b, "],\"next_cursor\":null}");
-	api_reply_json(g->c.r, &b);
+	api_page_end(&g->c, &b, n == g->limit ? arena_printf(http_arena(g->c.r), "%" PRId64, sweeps[n - 1].id) : NULL);
 }
 
 static void

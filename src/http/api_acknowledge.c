@@ -129,9 +129,8 @@ reply(struct acking *g, const struct store_acked *causes, int n)
 	buf_printf(&b, "{\"acknowledged\":%d,\"items\":[", n);
 	for (int i = 0; i < n; i++) {
 		buf_printf(&b, "%s{\"cause\":%" PRId32, i > 0 ? "," : "", causes[i].cause);
-		api_put_text(&b, ",\"owner\":", causes[i].owner);
-		api_put_text(&b,
-		    ",\"due_at\":", causes[i].due_at != 0 ? span_of(api_time(g->c->r, causes[i].due_at)) : SPAN(""));
+		member_text(&b, ",\"owner\":", causes[i].owner);
+		member_time(&b, ",\"due_at\":", causes[i].due_at);
 		buf_putc(&b, '}');
 	}
 	buf_puts(&b, "]}");

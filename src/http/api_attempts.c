@@ -71,18 +71,18 @@ api_put_exit(struct buf *b, int exit)
 }
 
 void
-api_put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a)
+api_put_attempt(struct buf *b, const struct store_attempt *a)
 {
 	buf_printf(b, "{\"run\":%d,\"outcome\":\"%s\"", a->run, how_word(a->how));
-	api_put_text(b, ",\"started_at\":", a->started_at != 0 ? span_of(api_time(r, a->started_at)) : SPAN(""));
-	api_put_text(b, ",\"ended_at\":", span_of(api_time(r, a->ended_at)));
-	api_put_text(b, ",\"error_class\":", span_of(task_class_name(a->class)));
-	api_put_text(b, ",\"error_code\":", a->code);
-	api_put_text(b, ",\"message\":", a->message);
+	member_time(b, ",\"started_at\":", a->started_at);
+	member_time(b, ",\"ended_at\":", a->ended_at);
+	member_text(b, ",\"error_class\":", span_of(task_class_name(a->class)));
+	member_text(b, ",\"error_code\":", a->code);
+	member_text(b, ",\"message\":", a->message);
 	api_put_exit(b, a->exit);
-	api_put_text(b, ",\"stderr\":", a->tail);
+	member_text(b, ",\"stderr\":", a->tail);
 	put_number(b, ",\"worker\":", a->worker > 0, a->worker);
-	api_put_text(b, ",\"node\":", a->node);
+	member_text(b, ",\"node\":", a->node);
 	buf_putc(b, '}');
 }
 
@@ -104,7 +104,7 @@ on_attempts(void *arg, enum store_status status, const struct store_attempt *all
 	for (int i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
-		api_put_attempt(c->r, &b, &all[i]);
+		api_put_attempt(&b, &all[i]);
 	}
 	buf_puts(&b, "]}");
 	api_reply_json(c->r, &b);

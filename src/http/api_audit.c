@@ -69,13 +69,13 @@ static const struct api_parameter parameters[] = {
 /* --- the page ------------------------------------------------------------------------------------------------------------------ */
 
 static void
-put_act(struct api_call *c, struct buf *b, const struct store_audit *a)
+put_act(struct buf *b, const struct store_audit *a)
 {
 	buf_printf(b, "{\"id\":%" PRId64, a->id);
-	api_put_text(b, ",\"at\":", span_of(api_time(c->r, a->at)));
-	api_put_text(b, ",\"act\":", a->act);
-	api_put_text(b, ",\"by\":", a->who.by);
-	api_put_text(b, ",\"why\":", a->who.why);
+	member_time(b, ",\"at\":", a->at);
+	member_text(b, ",\"act\":", a->act);
+	member_text(b, ",\"by\":", a->who.by);
+	member_text(b, ",\"why\":", a->who.why);
 	buf_puts(b, ",\"target\":");
 	buf_put(b, a->target.ptr, a->target.len);
 	buf_printf(b, ",\"n\":%" PRId64 "}", a->n);
@@ -92,7 +92,7 @@ on_page(void *arg, const struct store_audit_page *page)
 	for (int i = 0; i < page->nrows; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
-		put_act(c, &b, &page->rows[i]);
+		put_act(&b, &page->rows[i]);
 	}
 	api_page_end(c, &b, page->next != 0 ? arena_printf(http_arena(c->r), "%" PRId64, page->next) : NULL);
 }

@@ -63,8 +63,8 @@ on_done(void *arg, enum store_status status, bool changed)
 		api_reply_later(g->c.r, status == STORE_UNSURE);
 		return;
 	}
-	api_put_text(&b, "{\"task_type\":", g->b.task_type);
-	api_put_text(&b, ",\"schema_version\":", g->b.schema_version);
+	member_text(&b, "{\"task_type\":", g->b.task_type);
+	member_text(&b, ",\"schema_version\":", g->b.schema_version);
 	buf_printf(&b, ",\"blocked\":%s,\"changed\":%s}", g->sets ? "true" : "false", changed ? "true" : "false");
 	api_reply_json(g->c.r, &b);
 }
@@ -106,11 +106,11 @@ on_list(void *arg, enum store_status status, const struct store_block *blocks, i
 	if (!api_items_begin(c, status, &b))
 		return;
 	for (int i = 0; i < n; i++) {
-		api_put_text(&b, i > 0 ? ",{\"task_type\":" : "{\"task_type\":", blocks[i].task_type);
-		api_put_text(&b, ",\"schema_version\":", blocks[i].schema_version);
-		api_put_text(&b, ",\"by\":", blocks[i].who.by);
-		api_put_text(&b, ",\"why\":", blocks[i].who.why);
-		api_put_text(&b, ",\"at\":", span_of(api_time(c->r, blocks[i].at)));
+		member_text(&b, i > 0 ? ",{\"task_type\":" : "{\"task_type\":", blocks[i].task_type);
+		member_text(&b, ",\"schema_version\":", blocks[i].schema_version);
+		member_text(&b, ",\"by\":", blocks[i].who.by);
+		member_text(&b, ",\"why\":", blocks[i].who.why);
+		member_time(&b, ",\"at\":", blocks[i].at);
 		buf_putc(&b, '}');
 	}
 	api_items_end(c, &b);

@@ -191,17 +191,7 @@ api_items_end(struct api_call *c, struct buf *b)
 void
 api_page_end(struct api_call *c, struct buf *b, const char *next)
 {
-	api_put_text(b, "],\"next_cursor\":", span_of(next));
+	member_text(b, "],\"next_cursor\":", span_of(next));
 	buf_putc(b, '}');
 	api_reply_json(c->r, b);
-}
-
-void
-api_put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
 }

@@ -21,44 +21,31 @@ struct dead_listing {
 
 /* --- a letter --------------------------------------------------------------------------------------------------------------- */
 
-static void
-put_time(struct http_request *r, struct buf *b, const char *before, int64_t at)
-{
-	api_put_text(b, before, at != 0 ? span_of(api_time(r, at)) : SPAN(""));
-}
-
-static void
-put_raw(struct buf *b, const char *before, struct span json)
-{
-	buf_puts(b, before);
-	buf_putspan(b, json.len > 0 ? json : SPAN("null"));
-}
-
 /* What a page shows of it; the object stays open. */
 static void
-put_letter(struct http_request *r, struct buf *b, const struct store_letter *l)
+put_letter(struct buf *b, const struct store_letter *l)
 {
-	buf_printf(b, "{\"id\":\"%s\"", api_id(r, &l->id));
-	api_put_text(b, ",\"queue\":", l->queue);
-	api_put_text(b, ",\"task_type\":", l->task_type);
-	api_put_text(b, ",\"reason\":", l->reason);
-	api_put_text(b, ",\"error_class\":", span_of(task_class_name(l->class)));
-	api_put_text(b, ",\"error_code\":", l->code);
-	api_put_text(b, ",\"message\":", l->message);
+	member_id(b, "{\"id\":", &l->id);
+	member_text(b, ",\"queue\":", l->queue);
+	member_text(b, ",\"task_type\":", l->task_type);
+	member_text(b, ",\"reason\":", l->reason);
+	member_text(b, ",\"error_class\":", span_of(task_class_name(l->class)));
+	member_text(b, ",\"error_code\":", l->code);
+	member_text(b, ",\"message\":", l->message);
 	api_put_exit(b, l->exit);
 	buf_puts(b, ",\"cause\":");
 	if (l->cause != 0)
 		buf_printf(b, "%d", (int)l->cause);
 	else
 		buf_puts(b, "null");
-	api_put_text(b, ",\"fingerprint\":", l->cause != 0 ? span_of(api_id(r, &l->fingerprint)) : SPAN(""));
-	api_put_text(b, ",\"schema_version\":", l->schema_version);
-	api_put_text(b, ",\"trace_id\":", l->trace_id);
-	put_raw(b, ",\"labels\":", l->labels.len > 0 ? l->labels : SPAN("{}"));
+	member_id(b, ",\"fingerprint\":", l->cause != 0 ? &l->fingerprint : NULL);
+	member_text(b, ",\"schema_version\":", l->schema_version);
+	member_text(b, ",\"trace_id\":", l->trace_id);
+	member_json(b, ",\"labels\":", l->labels.len > 0 ? l->labels : SPAN("{}"));
 	buf_printf(b, ",\"run\":%d,\"attempts\":%d,\"max_attempts\":%d,\"crashes\":%d", l->run, l->attempts,
 	    l->max_attempts, l->crashes);
-	put_time(r, b, ",\"created_at\":", l->created_at);
-	put_time(r, b, ",\"died_at\":", l->died_at);
+	member_time(b, ",\"created_at\":", l->created_at);
+	member_time(b, ",\"died_at\":", l->died_at);
 }
 
 static const char *
@@ -78,41 +65,40 @@ resolution_word(enum store_resolution what)
 }
 
 static void
-put_rest(struct http_request *r, struct buf *b, const struct store_letter *l)
+put_rest(struct buf *b, const struct store_letter *l)
 {
-	api_put_text(b, ",\"stderr\":", l->tail);
-	api_put_text(b, ",\"group\":", l->group);
-	api_put_text(b, ",\"ordering_key\":", l->ordering_key);
+	member_text(b, ",\"stderr\":", l->tail);
+	member_text(b, ",\"group\":", l->group);
+	member_text(b, ",\"ordering_key\":", l->ordering_key);
 	buf_printf(b, ",\"priority\":%d", l->priority);
-	put_time(r, b, ",\"run_at\":", l->run_at);
-	put_time(r, b, ",\"first_seen\":", l->first_seen);
-	api_put_text(b, ",\"owner\":", l->owner);
-	put_time(r, b, ",\"due_at\":", l->due_at);
-	api_put_text(b, ",\"acknowledged_by\":", l->acknowledged_by);
-	api_put_text(b, ",\"note\":", l->note);
+	member_time(b, ",\"run_at\":", l->run_at);
+	member_time(b, ",\"first_seen\":", l->first_seen);
+	member_text(b, ",\"owner\":", l->owner);
+	member_time(b, ",\"due_at\":", l->due_at);
+	member_text(b, ",\"acknowledged_by\":", l->acknowledged_by);
+	member_text(b, ",\"note\":", l->note);
 	buf_printf(b, ",\"resolution\":\"%s\"", resolution_word(l->resolution));
-	put_time(r, b, ",\"resolved_at\":", l->resolved_at);
-	api_put_text(b, ",\"by\":", l->by);
-	api_put_text(b, ",\"why\":", l->why);
+	member_time(b, ",\"resolved_at\":", l->resolved_at);
+	member_text(b, ",\"by\":", l->by);
+	member_text(b, ",\"why\":", l->why);
 	if (l->sweep != 0)
 		buf_printf(b, ",\"replay\":%jd", (intmax_t)l->sweep);
 	else
 		buf_puts(b, ",\"replay\":null");
-	put_time(r, b, ",\"expires_at\":", l->expires_at);
-	put_raw(b, ",\"payload\":", l->payload);
+	member_time(b, ",\"expires_at\":", l->expires_at);
+	member_json(b, ",\"payload\":", l->payload);
 }
 
 void
-api_dead_put(
-    struct http_request *r, struct buf *b, const struct store_letter *l, const struct store_attempt *all, int n)
+api_dead_put(struct buf *b, const struct store_letter *l, const struct store_attempt *all, int n)
 {
-	put_letter(r, b, l);
-	put_rest(r, b, l);
+	put_letter(b, l);
+	put_rest(b, l);
 	buf_puts(b, ",\"history\":[");
 	for (int i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(b, ',');
-		api_put_attempt(r, b, &all[i]);
+		api_put_attempt(b, &all[i]);
 	}
 	buf_puts(b, "]}");
 }
@@ -142,7 +128,7 @@ on_letter(void *arg, enum store_status status, const struct store_letter *l, con
 			reply_none(c);
 		return;
 	}
-	api_dead_put(c->r, &b, l, all, n);
+	api_dead_put(&b, l, all, n);
 	api_reply_json(c->r, &b);
 }
 
@@ -222,7 +208,7 @@ on_page(void *arg, const struct store_dead_page *page)
 	for (int i = 0; i < page->n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
-		put_letter(c->r, &b, &page->letters[i]);
+		put_letter(&b, &page->letters[i]);
 		buf_putc(&b, '}');
 	}
 	api_page_end(c, &b, page->more ? cursor_of(c->r, &page->next) : NULL);

@@ -8,8 +8,7 @@
 #include "http/api_int.h"
 
 /* A letter as one object, with all that it keeps: api_dead.c. */
-void api_dead_put(
-    struct http_request *r, struct buf *b, const struct store_letter *l, const struct store_attempt *all, int n);
+void api_dead_put(struct buf *b, const struct store_letter *l, const struct store_attempt *all, int n);
 
 /* --- filters: api_dead_filter.c ------------------------------------------------------------------------------------------------ */
 

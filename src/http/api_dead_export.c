@@ -66,7 +66,7 @@ put_line(struct export *e, const struct store_letter *l, const struct store_atte
 	size_t begin = e->piece.len;
 	bool broken = false;
 
-	api_dead_put(e->r, &e->piece, l, all, n);
+	api_dead_put(&e->piece, l, all, n);
 	for (size_t i = begin; i < e->piece.len; i++)
 		if (e->piece.data[i] == '\n' || e->piece.data[i] == '\r') {
 			e->piece.data[i] = ' ';

@@ -127,7 +127,7 @@ sum_by(const struct store_causes *all, struct span (*name_of)(const struct store
 /* --- the answer ----------------------------------------------------------------------------------------------------------------- */
 
 static void
-put_counts(struct summing *s, struct buf *b, const struct group *g, int64_t now)
+put_counts(struct buf *b, const struct group *g, int64_t now)
 {
 	int64_t both = g->exhausted + g->refused,
 		age = g->oldest_at != 0 && now > g->oldest_at ? now - g->oldest_at : 0;
@@ -138,7 +138,7 @@ put_counts(struct summing *s, struct buf *b, const struct group *g, int64_t now)
 		buf_printf(b, ",\"non_retryable_share\":%.3f", (double)g->refused / (double)both);
 	else
 		buf_puts(b, ",\"non_retryable_share\":null");
-	api_put_text(b, ",\"oldest_at\":", g->oldest_at != 0 ? span_of(api_time(s->c->r, g->oldest_at)) : SPAN(""));
+	member_time(b, ",\"oldest_at\":", g->oldest_at);
 	if (g->oldest_at != 0)
 		buf_printf(b, ",\"oldest_seconds\":%.3f", (double)age / (double)CLOCK_SECOND);
 	else
@@ -146,29 +146,28 @@ put_counts(struct summing *s, struct buf *b, const struct group *g, int64_t now)
 }
 
 static void
-put_cause(struct summing *s, struct buf *b, const struct store_cause *c, int64_t now)
+put_cause(struct buf *b, const struct store_cause *c, int64_t now)
 {
-	struct http_request *r = s->c->r;
 	struct group g = { 0 };
 
 	group_add(&g, c);
 	buf_printf(b, "{\"cause\":%d,", (int)c->id);
-	put_counts(s, b, &g, now);
-	api_put_text(b, ",\"queue\":", c->queue);
-	api_put_text(b, ",\"task_type\":", c->task_type);
-	api_put_text(b, ",\"reason\":", c->reason);
-	api_put_text(b, ",\"error_class\":", span_of(task_class_name(c->class)));
-	api_put_text(b, ",\"error_code\":", c->code);
-	api_put_text(b, ",\"fingerprint\":", span_of(api_id(r, &c->fingerprint)));
-	api_put_text(b, ",\"schema_version\":", c->schema_version);
-	api_put_text(b, ",\"message\":", c->sample);
-	api_put_text(b, ",\"first_seen\":", span_of(api_time(r, c->first_at)));
-	api_put_text(b, ",\"last_seen\":", span_of(api_time(r, c->last_at)));
+	put_counts(b, &g, now);
+	member_text(b, ",\"queue\":", c->queue);
+	member_text(b, ",\"task_type\":", c->task_type);
+	member_text(b, ",\"reason\":", c->reason);
+	member_text(b, ",\"error_class\":", span_of(task_class_name(c->class)));
+	member_text(b, ",\"error_code\":", c->code);
+	member_id(b, ",\"fingerprint\":", &c->fingerprint);
+	member_text(b, ",\"schema_version\":", c->schema_version);
+	member_text(b, ",\"message\":", c->sample);
+	member_time(b, ",\"first_seen\":", c->first_at);
+	member_time(b, ",\"last_seen\":", c->last_at);
 	buf_printf(b, ",\"filed\":%jd", (intmax_t)c->filed);
-	api_put_text(b, ",\"owner\":", c->owner);
-	api_put_text(b, ",\"acknowledged_by\":", c->seen_by);
-	api_put_text(b, ",\"note\":", c->note);
-	api_put_text(b, ",\"due_at\":", c->due_at != 0 ? span_of(api_time(r, c->due_at)) : SPAN(""));
+	member_text(b, ",\"owner\":", c->owner);
+	member_text(b, ",\"acknowledged_by\":", c->seen_by);
+	member_text(b, ",\"note\":", c->note);
+	member_time(b, ",\"due_at\":", c->due_at);
 	buf_putc(b, '}');
 }
 
@@ -199,9 +198,9 @@ put_groups(struct summing *s, struct buf *b, const struct store_causes *all, siz
 			memcpy(id.b, name.ptr, sizeof(id.b));
 			name = span_of(api_id(s->c->r, &id));
 		}
-		api_put_text(b, i > 0 ? ",{\"name\":" : "{\"name\":", name);
+		member_text(b, i > 0 ? ",{\"name\":" : "{\"name\":", name);
 		buf_putc(b, ',');
-		put_counts(s, b, &groups[i], all->now);
+		put_counts(b, &groups[i], all->now);
 		buf_putc(b, '}');
 	}
 	buf_putc(b, ']');
@@ -215,7 +214,7 @@ put_summary(struct summing *s, struct buf *b, const struct store_causes *all)
 	for (int i = 0; i < all->n; i++)
 		group_add(&total, &all->causes[i]);
 	buf_putc(b, '{');
-	put_counts(s, b, &total, all->now);
+	put_counts(b, &total, all->now);
 	buf_printf(b, ",\"causes_known\":%d,\"at_least\":%s", all->n, all->more ? "true" : "false");
 	for (size_t i = 0; i < ARRAY_LEN(groupings); i++)
 		put_groups(s, b, all, i, groups);
@@ -223,7 +222,7 @@ put_summary(struct summing *s, struct buf *b, const struct store_causes *all)
 	for (int i = 0; i < all->n && i < s->shown; i++) {
 		if (i > 0)
 			buf_putc(b, ',');
-		put_cause(s, b, &all->causes[i], all->now);
+		put_cause(b, &all->causes[i], all->now);
 	}
 	buf_puts(b, "]}");
 	mem_free(&groups);

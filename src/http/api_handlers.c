@@ -149,7 +149,7 @@ api_handler_reset(void *app, struct http_request *r)
 		api_refuse_handler(r, name, "GET /v1/handlers lists them");
 		return;
 	}
-	api_put_text(&target, "{\"handler\":", span_of(g->h->title));
+	member_text(&target, "{\"handler\":", span_of(g->h->title));
 	buf_putc(&target, '}');
 	store_audit_add(g->c->api->store, "handler.reset", &g->who, buf_span(&target), 1, on_told, g);
 	buf_free(&target);

@@ -10,6 +10,7 @@
 
 #include "admit/admit.h"
 #include "base/list.h"
+#include "base/member.h"
 #include "http/http.h"
 #include "run/run_pull.h"
 #include "store/store_attempts.h"
@@ -125,7 +126,7 @@ bool api_prefer_wait(struct span line, bool *seen, int *seconds_r) MUSTCHECK;
 
 /* --- api_attempts.c ---------------------------------------------------------------------------------------------------------- */
 
-void api_put_attempt(struct http_request *r, struct buf *b, const struct store_attempt *a);
+void api_put_attempt(struct buf *b, const struct store_attempt *a);
 /* Members exit, http_status and signal, with a comma before them; at most one is not null. */
 void api_put_exit(struct buf *b, int exit);
 bool api_attempt_how(struct span word, enum store_attempt_how *how_r) MUSTCHECK; /* as put_attempt writes it */
@@ -184,9 +185,8 @@ void api_reply_full(struct http_request *r, const struct admit_answer *a); /* 42
 
 /* --- api_handlers.c ------------------------------------------------------------------------------------------------------------ */
 
-void api_put_text(struct buf *b, const char *before, struct span s); /* as a JSON string, empty as null; api_call.c */
-void api_put_label(struct buf *b, const char *value);                /* of a metric, escaped; api_metrics.c */
-void api_handlers_metrics(const struct api *a, struct buf *b);       /* what the guard of this node counts */
+void api_put_label(struct buf *b, const char *value);          /* of a metric, escaped; api_metrics.c */
+void api_handlers_metrics(const struct api *a, struct buf *b); /* what the guard of this node counts */
 
 /* The trace id of a valid traceparent; else empty.  api_task.c */
 struct span api_trace(const struct http_request *r);

@@ -108,14 +108,13 @@ take_members(struct routing *g, json_t *body)
 /* --- the answer ---------------------------------------------------------------------------------------------------------------- */
 
 static void
-put_row(struct http_request *r, struct buf *b, const struct store_owner *o)
+put_row(struct buf *b, const struct store_owner *o)
 {
-	api_put_text(b, "\"queue\":", o->queue);
-	api_put_text(b, ",\"task_type\":", o->task_type);
-	api_put_text(
-	    b, ",\"fingerprint\":", id_is_zero(&o->fingerprint) ? SPAN("") : span_of(api_id(r, &o->fingerprint)));
+	member_text(b, "\"queue\":", o->queue);
+	member_text(b, ",\"task_type\":", o->task_type);
+	member_id(b, ",\"fingerprint\":", id_is_zero(&o->fingerprint) ? NULL : &o->fingerprint);
 	if (o->sla > 0) {
-		api_put_text(b, ",\"owner\":", o->owner);
+		member_text(b, ",\"owner\":", o->owner);
 		buf_printf(b, ",\"sla_seconds\":%.15g", (double)o->sla / (double)CLOCK_SECOND);
 	}
 }
@@ -138,7 +137,7 @@ on_changed(void *arg, enum store_status status, bool changed)
 		return;
 	}
 	buf_putc(&b, '{');
-	put_row(g->c->r, &b, &g->o);
+	put_row(&b, &g->o);
 	buf_printf(&b, ",\"changed\":%s}", changed ? "true" : "false");
 	api_reply_json(g->c->r, &b);
 }
@@ -159,7 +158,7 @@ route(void *app, struct http_request *r, bool drops)
 	if (!good)
 		return;
 	buf_putc(&target, '{');
-	put_row(r, &target, &g->o);
+	put_row(&target, &g->o);
 	buf_putc(&target, '}');
 	if (drops)
 		store_owner_drop(g->c->api->store, &g->o, &g->who, buf_span(&target), on_changed, g);
@@ -190,7 +189,7 @@ on_owners(void *arg, enum store_status status, const struct store_owner *owners,
 		return;
 	for (int i = 0; i < n; i++) {
 		buf_puts(&b, i > 0 ? ",{" : "{");
-		put_row(c->r, &b, &owners[i]);
+		put_row(&b, &owners[i]);
 		buf_putc(&b, '}');
 	}
 	api_items_end(c, &b);

@@ -19,12 +19,12 @@ reply(struct pausing *g, bool paused, bool changed, const struct store_pause *p)
 	struct http_request *r = g->c->r;
 	struct buf b = { 0 };
 
-	api_put_text(&b, "{\"what\":", span_of(store_paused_word(g->p.what)));
-	api_put_text(&b, ",\"name\":", g->p.name);
+	member_text(&b, "{\"what\":", span_of(store_paused_word(g->p.what)));
+	member_text(&b, ",\"name\":", g->p.name);
 	buf_printf(&b, ",\"paused\":%s,\"changed\":%s", paused ? "true" : "false", changed ? "true" : "false");
-	api_put_text(&b, ",\"why\":", p != NULL ? p->why : SPAN(""));
-	api_put_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
-	api_put_text(&b, ",\"at\":", p != NULL ? span_of(api_time(r, p->at)) : SPAN(""));
+	member_text(&b, ",\"why\":", p != NULL ? p->why : SPAN(""));
+	member_text(&b, ",\"by\":", p != NULL ? p->by : SPAN(""));
+	member_time(&b, ",\"at\":", p != NULL ? p->at : 0);
 	buf_putc(&b, '}');
 	api_reply_json(r, &b);
 }
@@ -152,11 +152,11 @@ on_pauses(void *arg, enum store_status status, const struct store_pause *pauses,
 	if (!api_items_begin(c, status, &b))
 		return;
 	for (int i = 0; i < n; i++) {
-		api_put_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
-		api_put_text(&b, ",\"name\":", pauses[i].name);
-		api_put_text(&b, ",\"why\":", pauses[i].why);
-		api_put_text(&b, ",\"by\":", pauses[i].by);
-		api_put_text(&b, ",\"at\":", span_of(api_time(c->r, pauses[i].at)));
+		member_text(&b, i > 0 ? ",{\"what\":" : "{\"what\":", span_of(store_paused_word(pauses[i].what)));
+		member_text(&b, ",\"name\":", pauses[i].name);
+		member_text(&b, ",\"why\":", pauses[i].why);
+		member_text(&b, ",\"by\":", pauses[i].by);
+		member_time(&b, ",\"at\":", pauses[i].at);
 		buf_putc(&b, '}');
 	}
 	api_items_end(c, &b);

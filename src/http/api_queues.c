@@ -4,22 +4,16 @@
 #include "http/api_int.h"
 
 static void
-put_time(struct http_request *r, struct buf *b, const char *before, int64_t at)
-{
-	api_put_text(b, before, at != 0 ? span_of(api_time(r, at)) : SPAN(""));
-}
-
-static void
-put_pause(struct http_request *r, struct buf *b, const struct store_queue *q)
+put_pause(struct buf *b, const struct store_queue *q)
 {
 	buf_puts(b, ",\"paused\":");
 	if (!q->paused) {
 		buf_puts(b, "null");
 		return;
 	}
-	api_put_text(b, "{\"why\":", q->pause.why);
-	api_put_text(b, ",\"by\":", q->pause.by);
-	put_time(r, b, ",\"at\":", q->pause.at);
+	member_text(b, "{\"why\":", q->pause.why);
+	member_text(b, ",\"by\":", q->pause.by);
+	member_time(b, ",\"at\":", q->pause.at);
 	buf_putc(b, '}');
 }
 
@@ -51,15 +45,15 @@ put_queue(const struct api_call *c, struct buf *b, const struct store_queue *q)
 {
 	double age = q->oldest_at != 0 ? (double)(q->now - q->oldest_at) / (double)CLOCK_SECOND : 0;
 
-	api_put_text(b, "{\"name\":", q->name);
-	put_pause(c->r, b, q);
+	member_text(b, "{\"name\":", q->name);
+	put_pause(b, q);
 	buf_printf(b, ",\"ready\":%jd,\"waiting\":%jd,\"processing\":%jd,\"at_least\":%s", (intmax_t)q->ready,
 	    (intmax_t)q->waiting, (intmax_t)q->processing, q->least ? "true" : "false");
 	if (q->oldest_at != 0)
 		buf_printf(b, ",\"oldest_ready_seconds\":%.3f", age > 0 ? age : 0);
 	else
 		buf_puts(b, ",\"oldest_ready_seconds\":null");
-	put_time(c->r, b, ",\"next_due_at\":", q->due_at);
+	member_time(b, ",\"next_due_at\":", q->due_at);
 	put_limits(b, conf_queue_find(c->api->conf, q->name));
 	buf_putc(b, '}');
 }

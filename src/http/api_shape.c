@@ -52,8 +52,8 @@ put_shape(struct buf *b, const struct store_shape *s)
 
 	for (int i = 0; i < STORE_SHAPE_SPANS; i++)
 		total += s->n[i];
-	api_put_text(b, "{\"queue\":", s->queue);
-	api_put_text(b, ",\"task_type\":", s->task_type);
+	member_text(b, "{\"queue\":", s->queue);
+	member_text(b, ",\"task_type\":", s->task_type);
 	buf_printf(b, ",\"state\":\"%s\",\"total\":%" PRId64 ",\"ages\":[", state_word(s->state), total);
 	for (int i = 0; i < STORE_SHAPE_SPANS; i++)
 		buf_printf(b, "%s%" PRId64, i > 0 ? "," : "", s->n[i]);

@@ -54,22 +54,22 @@ put_progress(struct buf *b, const struct store_sweep *s)
 		    ",\"in_flight\":%" PRId64 ",\"succeeded\":%" PRId64 ",\"failed\":%" PRId64 ",\"cancelled\":%" PRId64
 		    ",\"blocked\":%" PRId64,
 		    s->in_flight, s->succeeded, s->failed, s->cancelled, s->blocked);
-	api_put_text(b, ",\"held\":", s->held);
+	member_text(b, ",\"held\":", s->held);
 }
 
 static void
-put_sweep(struct api_call *c, struct buf *b, const struct store_sweep *s)
+put_sweep(struct buf *b, const struct store_sweep *s)
 {
 	buf_printf(b, "{\"id\":%" PRId64 ",\"act\":\"%s\",\"state\":\"%s\",\"filter\":", s->id, store_act_word(s->act),
 	    store_sweep_word(s->state));
 	buf_put(b, s->filter.ptr, s->filter.len);
 	put_how(b, s);
 	put_progress(b, s);
-	api_put_text(b, ",\"by\":", s->who.by);
-	api_put_text(b, ",\"why\":", s->who.why);
-	api_put_text(b, ",\"at\":", span_of(api_time(c->r, s->at)));
-	api_put_text(b, ",\"ended_at\":", s->ended_at != 0 ? span_of(api_time(c->r, s->ended_at)) : SPAN(""));
-	api_put_text(b, ",\"ended_why\":", s->ended_why);
+	member_text(b, ",\"by\":", s->who.by);
+	member_text(b, ",\"why\":", s->who.why);
+	member_time(b, ",\"at\":", s->at);
+	member_time(b, ",\"ended_at\":", s->ended_at);
+	member_text(b, ",\"ended_why\":", s->ended_why);
 	buf_putc(b, '}');
 }
 
@@ -121,7 +121,7 @@ on_shown(void *arg, enum store_status status, const struct store_sweep *sweeps, 
 		api_reply_later(g->c.r, true); /* it was made: the same request finds it */
 		return;
 	}
-	put_sweep(&g->c, &b, &sweeps[0]);
+	put_sweep(&b, &sweeps[0]);
 	http_reply_header(g->c.r, "Cache-Control", SPAN("no-store"));
 	http_reply_header(
 	    g->c.r, "Location", span_of(arena_printf(http_arena(g->c.r), "/v1/dead/replays/%" PRId64, sweeps[0].id)));
@@ -277,7 +277,7 @@ on_list(void *arg, enum store_status status, const struct store_sweep *sweeps, i
 	for (int i = 0; i < n; i++) {
 		if (i > 0)
 			buf_putc(&b, ',');
-		put_sweep(&g->c, &b, &sweeps[i]);
+		put_sweep(&b, &sweeps[i]);
 	}
 	api_page_end(&g->c, &b, n == g->limit ? arena_printf(http_arena(g->c.r), "%" PRId64, sweeps[n - 1].id) : NULL);
 }
@@ -296,7 +296,7 @@ on_one(void *arg, enum store_status status, const struct store_sweep *sweeps, in
 		reply_not_found(c);
 		return;
 	}
-	put_sweep(c, &b, &sweeps[0]);
+	put_sweep(&b, &sweeps[0]);
 	api_reply_json(c->r, &b);
 }
 
@@ -362,7 +362,7 @@ on_set(void *arg, enum store_status status, bool changed, const struct store_swe
 	} else if (!changed && sweep->state != g->to) {
 		refuse_set(g, sweep);
 	} else {
-		put_sweep(&g->c, &b, sweep);
+		put_sweep(&b, sweep);
 		api_reply_json(g->c.r, &b);
 	}
 }

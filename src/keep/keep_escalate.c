@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/member.h"
 #include "call/call.h"
 #include "log/log.h"
 #include "stats/stats.h"
@@ -46,48 +47,26 @@ struct telling {
 /* --- the event ---------------------------------------------------------------------------------------------------------------- */
 
 static void
-put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
-}
-
-static void
-put_time(struct buf *b, const char *before, int64_t at)
-{
-	char text[CLOCK_TEXT];
-
-	clock_format(at, text);
-	put_text(b, before, at != 0 ? span_of(text) : SPAN(""));
-}
-
-static void
 put_event(struct buf *b, const struct store_overdue *o, int64_t now, const char *node)
 {
-	char fingerprint[ID_TEXT];
-
-	id_format(&o->fingerprint, fingerprint);
 	buf_puts(b, "{\"type\":\"taskq.dead.overdue\"");
-	put_time(b, ",\"timestamp\":", now);
-	put_text(b, ",\"node\":", span_of(node));
+	member_time(b, ",\"timestamp\":", now);
+	member_text(b, ",\"node\":", span_of(node));
 	buf_printf(b, ",\"data\":{\"cause\":%" PRId32, o->cause);
-	put_text(b, ",\"owner\":", o->owner);
-	put_time(b, ",\"due_at\":", o->due_at);
-	put_text(b, ",\"queue\":", o->queue);
-	put_text(b, ",\"task_type\":", o->task_type);
-	put_text(b, ",\"reason\":", o->reason);
-	put_text(b, ",\"class\":", o->class != TASK_CLASS_NONE ? span_of(task_class_name(o->class)) : SPAN(""));
-	put_text(b, ",\"code\":", o->code);
-	put_text(b, ",\"fingerprint\":", span_of(fingerprint));
-	put_text(b, ",\"schema_version\":", o->schema_version);
-	put_text(b, ",\"sample\":", o->sample);
+	member_text(b, ",\"owner\":", o->owner);
+	member_time(b, ",\"due_at\":", o->due_at);
+	member_text(b, ",\"queue\":", o->queue);
+	member_text(b, ",\"task_type\":", o->task_type);
+	member_text(b, ",\"reason\":", o->reason);
+	member_text(b, ",\"class\":", o->class != TASK_CLASS_NONE ? span_of(task_class_name(o->class)) : SPAN(""));
+	member_text(b, ",\"code\":", o->code);
+	member_id(b, ",\"fingerprint\":", &o->fingerprint);
+	member_text(b, ",\"schema_version\":", o->schema_version);
+	member_text(b, ",\"sample\":", o->sample);
 	buf_printf(b, ",\"open\":%" PRId64, o->open);
-	put_time(b, ",\"oldest_at\":", o->oldest_at);
-	put_text(b, ",\"acknowledged_by\":", o->seen_by);
-	put_text(b, ",\"note\":", o->note);
+	member_time(b, ",\"oldest_at\":", o->oldest_at);
+	member_text(b, ",\"acknowledged_by\":", o->seen_by);
+	member_text(b, ",\"note\":", o->note);
 	buf_puts(b, "}}");
 }
 

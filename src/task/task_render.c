@@ -4,7 +4,7 @@
  * long as the key lives.  So nothing here reads a clock, a locale or a setting, and a version that has been released is
  * never edited: a change of the text is a new function beside the old one and a new TASK_RENDER_VERSION.
  */
-#include "base/clock.h"
+#include "base/member.h"
 #include "task/task.h"
 
 /* What moves while a task lives, or its first value. */
@@ -33,63 +33,6 @@ moving_of(const struct task_row *row, bool as_submitted)
 	};
 }
 
-/* Each writer takes the text that comes before its value: `,"queue":` */
-
-static void
-put_text(struct buf *b, const char *before, struct span s)
-{
-	buf_puts(b, before);
-	if (s.len == 0)
-		buf_puts(b, "null");
-	else
-		buf_json_string(b, s);
-}
-
-static void
-put_json(struct buf *b, const char *before, struct span json)
-{
-	buf_puts(b, before);
-	buf_putspan(b, json.len > 0 ? json : SPAN("null"));
-}
-
-static void
-put_int(struct buf *b, const char *before, int64_t n)
-{
-	buf_puts(b, before);
-	if (n < 0)
-		buf_putc(b, '-');
-	buf_putu64(b, n < 0 ? -(uint64_t)n : (uint64_t)n);
-}
-
-/* 0 is no time. */
-static void
-put_time(struct buf *b, const char *before, int64_t wall)
-{
-	char text[CLOCK_TEXT];
-
-	buf_puts(b, before);
-	if (wall == 0) {
-		buf_puts(b, "null");
-		return;
-	}
-	clock_format(wall, text);
-	buf_putc(b, '"');
-	buf_puts(b, text);
-	buf_putc(b, '"');
-}
-
-static void
-put_id(struct buf *b, const char *before, const struct id *id)
-{
-	char text[ID_TEXT];
-
-	id_format(id, text);
-	buf_puts(b, before);
-	buf_putc(b, '"');
-	buf_puts(b, text);
-	buf_putc(b, '"');
-}
-
 static void
 put_labels(struct buf *b, const char *before, const struct task_row *row)
 {
@@ -109,9 +52,9 @@ put_labels(struct buf *b, const char *before, const struct task_row *row)
 static void
 put_progress(struct buf *b, const struct task_row *row)
 {
-	put_int(b, ",\"progress\":{\"percent\":", row->percent);
-	put_text(b, ",\"note\":", row->note);
-	put_time(b, ",\"at\":", row->said_at);
+	member_int(b, ",\"progress\":{\"percent\":", row->percent);
+	member_text(b, ",\"note\":", row->note);
+	member_time(b, ",\"at\":", row->said_at);
 	buf_putc(b, '}');
 }
 
@@ -120,30 +63,30 @@ render_v1_1(struct buf *b, const struct task_row *row, bool as_submitted)
 {
 	struct moving m = moving_of(row, as_submitted);
 
-	put_id(b, "{\"id\":", &row->id);
-	put_text(b, ",\"task_type\":", row->task_type);
-	put_text(b, ",\"queue\":", row->queue);
-	put_json(b, ",\"payload\":", row->payload);
-	put_text(b, ",\"status\":", span_of(task_status_word(m.state)));
-	put_int(b, ",\"priority\":", row->priority);
-	put_int(b, ",\"attempts\":", m.attempts);
-	put_int(b, ",\"max_attempts\":", row->max_attempts);
-	put_time(b, ",\"run_at\":", row->run_at);
-	put_time(b, ",\"created_at\":", row->created_at);
-	put_time(b, ",\"updated_at\":", m.updated_at);
-	put_time(b, ",\"finished_at\":", m.finished_at);
-	put_json(b, ",\"result\":", m.result);
-	put_text(b, ",\"last_error\":", m.last_error);
-	put_text(b, ",\"error_code\":", m.error_code);
-	put_text(b, ",\"error_class\":", m.error_class);
-	put_text(b, ",\"trace_id\":", row->trace_id);
-	put_text(b, ",\"schema_version\":", row->schema_version);
+	member_id(b, "{\"id\":", &row->id);
+	member_text(b, ",\"task_type\":", row->task_type);
+	member_text(b, ",\"queue\":", row->queue);
+	member_json(b, ",\"payload\":", row->payload);
+	member_text(b, ",\"status\":", span_of(task_status_word(m.state)));
+	member_int(b, ",\"priority\":", row->priority);
+	member_int(b, ",\"attempts\":", m.attempts);
+	member_int(b, ",\"max_attempts\":", row->max_attempts);
+	member_time(b, ",\"run_at\":", row->run_at);
+	member_time(b, ",\"created_at\":", row->created_at);
+	member_time(b, ",\"updated_at\":", m.updated_at);
+	member_time(b, ",\"finished_at\":", m.finished_at);
+	member_json(b, ",\"result\":", m.result);
+	member_text(b, ",\"last_error\":", m.last_error);
+	member_text(b, ",\"error_code\":", m.error_code);
+	member_text(b, ",\"error_class\":", m.error_class);
+	member_text(b, ",\"trace_id\":", row->trace_id);
+	member_text(b, ",\"schema_version\":", row->schema_version);
 	put_labels(b, ",\"labels\":", row);
-	put_text(b, ",\"group\":", row->group);
+	member_text(b, ",\"group\":", row->group);
 	if (task_expires_at(row) != 0)
-		put_time(b, ",\"expires_at\":", task_expires_at(row));
+		member_time(b, ",\"expires_at\":", task_expires_at(row));
 	if (row->ordering_key.len > 0) /* younger than this version: tasks without one keep their bytes */
-		put_text(b, ",\"ordering_key\":", row->ordering_key);
+		member_text(b, ",\"ordering_key\":", row->ordering_key);
 	if (m.state == TASK_LEASED && row->said_at != 0)
 		put_progress(b, row);
 	buf_putc(b, '}');
@@ -157,16 +100,16 @@ render_compat_1(struct buf *b, const struct task_row *row, bool as_submitted)
 
 	if (m.state == TASK_CANCELLED)
 		m.state = TASK_FAILED;
-	put_id(b, "{\"id\":", &row->id);
-	put_text(b, ",\"task_type\":", row->task_type);
-	put_json(b, ",\"payload\":", row->payload);
-	put_text(b, ",\"status\":", span_of(task_status_word(m.state)));
-	put_int(b, ",\"attempts\":", m.attempts);
-	put_int(b, ",\"max_attempts\":", row->max_attempts);
-	put_text(b, ",\"last_error\":", m.last_error);
-	put_json(b, ",\"result\":", m.result);
-	put_time(b, ",\"created_at\":", row->created_at);
-	put_time(b, ",\"updated_at\":", m.updated_at);
+	member_id(b, "{\"id\":", &row->id);
+	member_text(b, ",\"task_type\":", row->task_type);
+	member_json(b, ",\"payload\":", row->payload);
+	member_text(b, ",\"status\":", span_of(task_status_word(m.state)));
+	member_int(b, ",\"attempts\":", m.attempts);
+	member_int(b, ",\"max_attempts\":", row->max_attempts);
+	member_text(b, ",\"last_error\":", m.last_error);
+	member_json(b, ",\"result\":", m.result);
+	member_time(b, ",\"created_at\":", row->created_at);
+	member_time(b, ",\"updated_at\":", m.updated_at);
 	buf_putc(b, '}');
 }
 
@@ -189,24 +132,24 @@ task_envelope_json(struct buf *b, const struct task_envelope *e)
 	char lease[TASK_LEASE_TEXT];
 
 	buf_reserve(b, row->payload.len + 768);
-	put_id(b, "{\"message_id\":", &row->id);
-	put_text(b, ",\"trace_id\":", row->trace_id);
-	put_text(b, ",\"task_type\":", row->task_type);
-	put_text(b, ",\"queue\":", row->queue);
-	put_int(b, ",\"attempt\":", e->attempt);
-	put_int(b, ",\"max_attempts\":", row->max_attempts);
-	put_time(b, ",\"first_seen_at\":", row->created_at);
+	member_id(b, "{\"message_id\":", &row->id);
+	member_text(b, ",\"trace_id\":", row->trace_id);
+	member_text(b, ",\"task_type\":", row->task_type);
+	member_text(b, ",\"queue\":", row->queue);
+	member_int(b, ",\"attempt\":", e->attempt);
+	member_int(b, ",\"max_attempts\":", row->max_attempts);
+	member_time(b, ",\"first_seen_at\":", row->created_at);
 	buf_puts(b, ",\"next_retry_at\":null");
-	put_time(b, ",\"deadline\":", e->deadline);
+	member_time(b, ",\"deadline\":", e->deadline);
 	task_lease_format(&row->id, e->lease_id, lease);
-	put_text(b, ",\"lease\":", span_of(lease));
-	put_text(b, ",\"error_code\":", row->error_code);
-	put_text(b, ",\"error_class\":", row->error_class);
-	put_text(b, ",\"schema_version\":", row->schema_version);
+	member_text(b, ",\"lease\":", span_of(lease));
+	member_text(b, ",\"error_code\":", row->error_code);
+	member_text(b, ",\"error_class\":", row->error_class);
+	member_text(b, ",\"schema_version\":", row->schema_version);
 	if (task_expires_at(row) != 0)
-		put_time(b, ",\"expires_at\":", task_expires_at(row));
+		member_time(b, ",\"expires_at\":", task_expires_at(row));
 	if (row->ordering_key.len > 0)
-		put_text(b, ",\"ordering_key\":", row->ordering_key);
-	put_json(b, ",\"payload\":", row->payload);
+		member_text(b, ",\"ordering_key\":", row->ordering_key);
+	member_json(b, ",\"payload\":", row->payload);
 	buf_putc(b, '}');
 }

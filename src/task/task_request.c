@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/member.h"
 #include "task/task_int.h"
 
 struct reader {
@@ -334,15 +335,6 @@ read_v1(const struct reader *rd)
 /* --- the fingerprint ----------------------------------------------------------------------------------------------- */
 
 static void
-put_int(struct buf *b, const char *before, int64_t n)
-{
-	buf_puts(b, before);
-	if (n < 0)
-		buf_putc(b, '-');
-	buf_putu64(b, n < 0 ? -(uint64_t)n : (uint64_t)n);
-}
-
-static void
 put_text(struct buf *b, const char *before, struct span text)
 {
 	buf_puts(b, before);
@@ -378,14 +370,14 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 	buf_reset(&b);
 	buf_reserve(&b, r->payload.len + 1024);
 	buf_put(&b, prefix, sizeof(prefix));
-	put_int(&b, "{\"delay\":", r->delay);
+	member_int(&b, "{\"delay\":", r->delay);
 	if (r->expires_at != 0)
-		put_int(&b, ",\"expires_at\":", r->expires_at);
+		member_int(&b, ",\"expires_at\":", r->expires_at);
 	if (r->expires_in != 0)
-		put_int(&b, ",\"expires_in\":", r->expires_in);
+		member_int(&b, ",\"expires_in\":", r->expires_in);
 	put_text(&b, ",\"group\":", r->group);
 	put_labels(&b, ",\"labels\":", r);
-	put_int(&b, ",\"max_attempts\":", r->max_attempts);
+	member_int(&b, ",\"max_attempts\":", r->max_attempts);
 	if (r->ordering_key.len > 0)
 		put_text(&b, ",\"ordering_key\":", r->ordering_key);
 	buf_puts(&b, ",\"payload\":");
@@ -393,9 +385,9 @@ take_fingerprint(const struct json_scan *s, uint32_t payload, struct task_reques
 		json_canon(&b, s, payload);
 	else
 		buf_puts(&b, "{}");
-	put_int(&b, ",\"priority\":", r->priority);
+	member_int(&b, ",\"priority\":", r->priority);
 	put_text(&b, ",\"queue\":", r->queue);
-	put_int(&b, ",\"run_at\":", r->run_at);
+	member_int(&b, ",\"run_at\":", r->run_at);
 	put_text(&b, ",\"schema_version\":", r->schema_version);
 	put_text(&b, ",\"task_type\":", r->task_type);
 	put_text(&b, ",\"trace_id\":", r->trace_id);

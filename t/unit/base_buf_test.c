@@ -1,6 +1,6 @@
-/* base_buf_test.c - growing bytes, the JSON string writer, arenas, spans. */
+/* base_buf_test.c - growing bytes, the JSON string writer, members of objects, arenas, spans. */
 #include "base/arena.h"
-#include "base/buf.h"
+#include "base/member.h"
 #include "t/unit/tap.h"
 
 static void
@@ -63,6 +63,31 @@ test_json(void)
 }
 
 static void
+test_members(void)
+{
+	struct buf b = { 0 };
+	struct id id;
+
+	ok(id_parse(SPAN("0190163d-8694-739b-aea5-966c26f8ad91"), &id), "an id");
+	member_id(&b, "{\"id\":", &id);
+	member_id(&b, ",\"of\":", NULL);
+	member_text(&b, ",\"queue\":", SPAN("a\"b"));
+	member_text(&b, ",\"group\":", SPAN(""));
+	member_time(&b, ",\"at\":", 1);
+	member_time(&b, ",\"due_at\":", 0);
+	member_json(&b, ",\"payload\":", SPAN("[1]"));
+	member_json(&b, ",\"result\":", SPAN(""));
+	member_int(&b, ",\"least\":", INT64_MIN);
+	member_int(&b, ",\"n\":", 0);
+	is_str(buf_cstr(&b),
+	    "{\"id\":\"0190163d-8694-739b-aea5-966c26f8ad91\",\"of\":null,\"queue\":\"a\\\"b\",\"group\":null,"
+	    "\"at\":\"1970-01-01T00:00:00.000001Z\",\"due_at\":null,\"payload\":[1],\"result\":null,"
+	    "\"least\":-9223372036854775808,\"n\":0",
+	    "a member of each kind, and what is not there as null");
+	buf_free(&b);
+}
+
+static void
 test_arena(void)
 {
 	struct arena *a = arena_new(0);
@@ -102,6 +127,7 @@ main(void)
 {
 	test_buf();
 	test_json();
+	test_members();
 	test_arena();
 	test_span();
 	return done();

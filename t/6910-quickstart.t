@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(builddir process_start_time read_file slurp_command spawn srcdir temp_dir write_file);
+use Taskq::Redis;
 use Test::More;
 
 plan skip_all => 'a build is needed' if !-x builddir() . '/taskqd';
@@ -44,12 +45,21 @@ Taskq::Machine::at_end(sub {
 my $serving = bless { dir => $dir }, 'Taskq'; # the client of a daemon that somebody else started
 sub address_of { my ($text) = @_; my ($address) = $text =~ m{serving at http://(\S+)}; return $serving->{address} = $address }
 
+# A connection is ready when it has been greeted, with the password if there is one.
+sub uses_redis {
+	my ($name) = @_;
+	my $ready = eval { wait_for(sub { $serving->metric('taskq_redis_connections_ready') }, 30, 'a connection to Redis') };
+	ok($ready, $name) or diag(grep { /redis/ } split /^/m, read_file("$dir/log"));
+}
+
 subtest 'the demonstration' => sub {
 	my $text = quickstart(0, '--detach', '--port', Taskq::Machine::free_port());
 	ok(address_of($text), 'prints its address') or return;
 	like($text, qr/all 20 tasks succeeded/, 'twenty tasks succeeded');
 	like($text, qr/sent again: the same task/, 'a key means one task');
 	is($serving->get('/readyz')->status, 200, 'it serves');
+	uses_redis('its Redis is used');
+	unlike(read_file("$dir/log"), qr/NOAUTH|WRONGPASS/, 'which asks for a password, and is given it');
 	my ($curl) = $text =~ /^  (curl -i .*?\n.*?)\n/m;
 	my ($status, $said) = slurp_command(command => ['/bin/sh', '-c', $curl]);
 	like($said, qr{^HTTP/1.1 202 }m, 'its first example works as printed') or diag($curl);
@@ -83,11 +93,12 @@ subtest 'stop' => sub {
 };
 
 subtest 'in the foreground' => sub {
-	my $out = temp_dir('out') . '/text';
-	my $child = spawn(command => [@command, '--no-demo', '--config', $mine], env => {%env}, out => $out);
+	my ($out, $redis) = (temp_dir('out') . '/text', Taskq::Redis->new(private => 1));
+	my $child = spawn(command => [@command, '--no-demo', '--config', $mine], env => { %env, TASKQ_REDIS => $redis->address }, out => $out);
 	wait_for(sub { (read_file($out) || '') =~ /Ctrl-C/ || !$child->alive }, 60, 'quickstart to serve');
 	address_of(read_file($out)) or diag(read_file($out));
 	is_deeply($serving->task($task), $task, 'what was there before is still there');
+	uses_redis('the Redis of TASKQ_REDIS is used');
 	my $all = processes();
 	$child->signal('INT');
 	is($child->wait(60), 0, 'Ctrl-C: exit status 0') or diag(read_file($out), read_file("$dir/log"));

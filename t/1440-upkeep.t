@@ -1,17 +1,17 @@
 #!/usr/bin/perl
-# Whoever keeps dead rows in the database is named, and where autovacuum does not come the keeper vacuums by itself, late for nothing else.
+# Where autovacuum does not come the keeper vacuums by itself, late for nothing else.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(wait_for);
+use Taskq::Machine qw(slurp_command wait_for);
 use Taskq::Postgres;
 use Taskq::Proxy;
 use Taskq::Session;
 use Test::More;
 
-my $pg = Taskq::Postgres->new(private => 1, fsync => 0, settings => { autovacuum => 'off', max_prepared_transactions => 5 });
+my $pg = Taskq::Postgres->new(private => 1, fsync => 0, settings => { autovacuum => 'off' });
 my $proxy = Taskq::Proxy->new($pg->port);
 my $config = "postgres { xmin_warn = 1s\n vacuum_late = 1s }\nwork { poll = 100ms }\nhandler echo { kind = builtin builtin = echo }\n" .
 	"handler sleep { kind = builtin builtin = sleep }\n";
@@ -30,20 +30,6 @@ sub die_in {
 sub vacuums { return $pg->psql("select string_agg(relname || ' ' || vacuum_count, ', ' order by relname) from pg_stat_user_tables where schemaname = 'taskq' and vacuum_count > 0") }
 sub dead_in { return $pg->psql("select n_dead_tup from pg_stat_user_tables where relid = 'taskq.$_[0]'::regclass") }
 sub lines { my ($like) = @_; return scalar grep { /$like/ } $t->log_lines }
-
-# who holds the oldest xmin
-my $session = Taskq::Session->new($pg->conninfo);
-$session->run("set application_name = 'forgotten'; begin isolation level repeatable read; select count(*) from taskq.queue");
-my $backend = $session->backend;
-my $named = qr/oldest xmin is held.* what=session .*holder_pid=$backend user=taskq application=forgotten .*state="idle in transaction"/;
-ok($t->log_wait($named, 30), 'a session is named');
-ok(wait_for(sub { ($t->metric('taskq_oldest_xmin_seconds') // 0) >= 1 }, 30, 'the metric to tell'), 'how long is a metric');
-ok(!lines(qr/pg_monitor/), 'all of it can be seen');
-$session->run("commit; begin; select pg_current_xact_id(); prepare transaction 'stuck'");
-ok($t->log_wait(qr/oldest xmin is held.* what="prepared transaction" .*name=stuck .*user=taskq/, 30), 'a prepared transaction is named');
-is(lines($named), 1, 'each is named once');
-$session->run("rollback prepared 'stuck'");
-ok($t->log_wait(qr/holds it no more.* what="prepared transaction"/, 30), 'its end is told');
 
 # vacuum
 is(vacuums(), '', 'nothing is vacuumed without a reason');
@@ -71,13 +57,27 @@ is($t->stop, 0, 'and the end of taskqd does not wait for it');
 $pg->psql("create role weak login password 'taskq'; grant usage on schema taskq to weak; grant select, insert, update, delete on all tables in schema taskq to weak;"
 	. " grant usage on all sequences in schema taskq to weak");
 my $conninfo = $pg->conninfo =~ s/user=\S+/user=weak/r;
+my $session = Taskq::Session->new($pg->conninfo);
 $session->run("set application_name = 'forgotten'; begin isolation level repeatable read; select count(*) from taskq.queue");
 $t = Taskq->start(pg => $pg, migrate => 0, config => "$config\npostgres { conninfo = \"$conninfo\" }\n");
-ok($t->log_wait(qr/oldest xmin is held.*holder_pid=$backend user=taskq application=forgotten hint=.*pg_monitor/, 30), 'what is hidden is asked for');
+ok($t->log_wait(qr/oldest xmin is held.*holder_pid=@{[$session->backend]} user=taskq application=forgotten hint=.*pg_monitor/, 30), 'what is hidden is asked for');
 ok($t->log_wait(qr/may not vacuum in its place.* table=ready role=weak/, 30), 'that it may not vacuum is told');
 ok(wait_for(sub { $t->metric('taskq_oldest_xmin_seconds') >= 4 }, 30, 'further looks'), 'and looks go on');
 is(lines(qr/may not vacuum/), 1, 'once');
 is(vacuums(), 'ready 1', 'nothing was tried');
 $session->close;
+is($t->stop, 0, 'drained');
+
+# a migration does not wait for a vacuum, nor for the next one
+$pg->psql('alter system set vacuum_cost_limit = 1');
+$pg->psql('select pg_reload_conf()');
+die_in(ready => 3 * $dead);
+die_in(lease => $dead);
+$t = Taskq->start(pg => $pg, migrate => 0, config => $config);
+ok(wait_for(sub { $pg->psql('select count(*) from pg_stat_progress_vacuum') }, 30, 'a vacuum'), 'a vacuum that takes long');
+my ($status, $text) = slurp_command(command => [$t->program, '-c', $t->config_path, '--migrate']);
+is($status, 0, 'a migration meanwhile') or diag($text);
+ok($t->log_wait(qr/could not vacuum a table.* table=ready error=".*user request" put_off=1/, 30), 'ends it, and the next one does not begin');
+is(vacuums(), 'ready 1', 'it had not ended by itself');
 is($t->stop, 0, 'drained');
 done_testing;

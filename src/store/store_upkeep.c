@@ -6,7 +6,7 @@
  *
  * A table is late when every look for postgres.vacuum_late found more than twice what autovacuum leaves.  Its VACUUM must not stop the duties, so it runs
  * on a connection that is opened for it (a pool of one), one table after another; a table that somebody holds is passed over, also one that the
- * keeper of another node vacuums.  What is as bad afterwards waits twice as long.  Logs the holder, and vacuums begun or failed.
+ * keeper of another node vacuums.  When one fails the others wait, too.  What is as bad afterwards waits twice as long.  Logs the holder, and vacuums begun or failed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +48,7 @@ struct table {
 /* Who is known by these is the same one. */
 struct holder {
 	char what[24];
-	int64_t pid, xmin;
+	int64_t pid, xmin; /* pid: 0 of a slot, whose users come and go */
 };
 
 struct upkeep {
@@ -93,7 +93,7 @@ holder_tell(struct upkeep *u, const PGresult *res, int64_t age)
 	u->told_at = clock_now();
 	log_warning("the oldest xmin is held for long: no vacuum removes rows that died since",
 	    log_str("what", u->holder.what), log_seconds("age", age),
-	    log_span("name", col_span(res, 0, SQL_UPKEEP_NAME)), log_int("holder_pid", u->holder.pid),
+	    log_span("name", col_span(res, 0, SQL_UPKEEP_NAME)), log_int("holder_pid", col_int(res, 0, SQL_UPKEEP_PID)),
 	    log_span("user", col_span(res, 0, SQL_UPKEEP_USR)),
 	    log_span("application", col_span(res, 0, SQL_UPKEEP_APP)),
 	    log_span("client", col_span(res, 0, SQL_UPKEEP_CLIENT)),
@@ -105,10 +105,12 @@ static void
 holder_look(struct upkeep *u, const PGresult *res)
 {
 	struct span what = col_span(res, 0, SQL_UPKEEP_WHAT);
-	struct holder h = { .pid = col_int(res, 0, SQL_UPKEEP_PID), .xmin = col_int(res, 0, SQL_UPKEEP_XMIN) };
+	struct holder h = { .xmin = col_int(res, 0, SQL_UPKEEP_XMIN) };
 	int64_t now = clock_now(), age = col_int(res, 0, SQL_UPKEEP_AGE);
 
 	snprintf(h.what, sizeof(h.what), "%.*s", (int)what.len, what.len > 0 ? what.ptr : "");
+	if (col_null(res, 0, SQL_UPKEEP_NAME))
+		h.pid = col_int(res, 0, SQL_UPKEEP_PID);
 	if (!holder_same(&h, &u->holder))
 		holder_ended(u);
 	u->holder = h;
@@ -134,17 +136,34 @@ on_timer(void *arg)
 	pool_free(&u->pool);
 }
 
+/* Who ended one vacuum, as a migration does, waits for no other either: each comes again when it is its time.  How many. */
+static int
+put_off(struct upkeep *u)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		n += u->tables[i].due;
+		u->tables[i].due = false;
+	}
+	return n;
+}
+
 static void
 on_vacuumed(struct request *r)
 {
 	struct upkeep *u = r->arg;
 
+	int others = 0;
+
 	MAGIC_CHECK(u, UPKEEP_MAGIC);
 	if (r->status == STORE_OK)
 		stats_inc(S_VACUUMS);
-	else if (!pool_closing(u->pool))
-		log_warning(
-		    "could not vacuum a table", log_str("table", tables[u->doing].name), log_str("error", r->why));
+	else
+		others = put_off(u);
+	if (r->status != STORE_OK && !pool_closing(u->pool))
+		log_warning("could not vacuum a table", log_str("table", tables[u->doing].name),
+		    log_str("error", r->why), log_int("put_off", others));
 	u->doing = -1;
 	request_free(&r);
 	if (!pool_closing(u->pool))

@@ -70,6 +70,13 @@ run_lane_rank(const struct run *r, const struct run_lane *lane, int64_t now)
 	return best < INT64_MAX ? best : run_order_rank(now, lane->prio, r->conf->work.aging);
 }
 
+/* A cold one is worse than any that is hot. */
+static int64_t
+head_rank(const struct run *r, const struct run_head *h)
+{
+	return h->hot ? run_lane_head_rank(r, h) : INT64_MAX;
+}
+
 /* Keeps the best ones. */
 static void
 head_add(const struct run *r, struct run_lane *lane, const struct run_head *h)
@@ -78,9 +85,9 @@ head_add(const struct run *r, struct run_lane *lane, const struct run_head *h)
 
 	if (lane->nheads == RUN_HEADS) {
 		for (int i = 1; i < RUN_HEADS; i++)
-			if (run_lane_head_rank(r, &lane->heads[i]) > run_lane_head_rank(r, &lane->heads[worst]))
+			if (head_rank(r, &lane->heads[i]) > head_rank(r, &lane->heads[worst]))
 				worst = i;
-		if (run_lane_head_rank(r, h) >= run_lane_head_rank(r, &lane->heads[worst]))
+		if (head_rank(r, h) >= head_rank(r, &lane->heads[worst]))
 			return;
 		memmove(&lane->heads[worst], &lane->heads[worst + 1], sizeof(*h) * (size_t)(RUN_HEADS - 1 - worst));
 		lane->nheads--;
@@ -244,11 +251,26 @@ for_others(const struct run_lane *lane, const struct store_lane *in)
 	return lane->handler < 0 && in->served;
 }
 
+/* Where a look found nothing more it was the last to walk over what is gone: the next claim begins at that time. */
+static void
+heads_gone(const struct run *r, struct run_lane *lane, const struct run_head *old, int nold)
+{
+	struct run_head gone = { .mark = task_id_least(r->lanes.looked_db) };
+
+	gone.first = gone.mark;
+	for (int i = 0; i < nold && lane->nheads < RUN_HEADS; i++) {
+		gone.prio = old[i].prio;
+		if (run_lane_head(lane, gone.prio) == NULL)
+			head_add(r, lane, &gone);
+	}
+}
+
 /* The heads of one lane, from `i` on; how many rows it took.  The look may be older than what its bell told. */
 static int
 lane_see(const struct run *r, struct run_lane *lane, const struct store_look *look, int i, bool covered)
 {
 	const struct store_lane *in = look->lanes;
+	const struct run_lane was = *lane;
 	int n;
 
 	lane->paused = in[i].paused || for_clients(r, lane) || for_others(lane, &in[i]);
@@ -263,6 +285,8 @@ lane_see(const struct run *r, struct run_lane *lane, const struct store_look *lo
 				.prio = in[i + n].prio, .hot = true, .mark = in[i + n].head, .first = in[i + n].head });
 	if (lane->nheads > 0)
 		lane->prio = lane->heads[0].prio;
+	if (covered)
+		heads_gone(r, lane, was.heads, was.nheads);
 	return n;
 }
 

@@ -17,16 +17,7 @@
 struct id
 claim_start(const struct id *mark)
 {
-	struct id start = { { 0 } };
-	int64_t ms;
-	int i;
-
-	if (id_is_zero(mark))
-		return start;
-	ms = (task_id_time(mark) - MARGIN) / CLOCK_MS;
-	for (i = 0; i < 6; i++)
-		start.b[i] = (uint8_t)(ms >> (40 - 8 * i));
-	return start;
+	return id_is_zero(mark) ? *mark : task_id_least(task_id_time(mark) - MARGIN);
 }
 
 /* From where on a lane is asked: its head as it was read, a little earlier; zero when there is none, or rows were put below it. */

@@ -16,6 +16,7 @@ struct looking {
 	struct store *store;
 	store_look_fn *fn;
 	void *arg;
+	int32_t after;
 	uint32_t lower[WAKE_LANES]; /* as it was before the read: what is lowered meanwhile counts */
 };
 
@@ -54,12 +55,13 @@ names_room(struct store_worker *w, int more)
 	w->lanes = all;
 }
 
-/* Names never change. */
+/* Names never change.  Marks begin with a look at the lane, whether or not that found a head. */
 static void
-names_keep(struct store_worker *w, const struct looking *g, const struct store_lane *lanes, int n)
+names_keep(struct store_worker *w, const struct looking *g, const struct store_look *look)
 {
+	const struct store_lane *lanes = look->lanes;
 	struct lane_info *l;
-	int known, i;
+	int known, i, n = look->nlanes;
 
 	if (w->nlanes > NAMES_MOST && w->step.in == NULL) {
 		arena_reset(w->names);
@@ -81,7 +83,7 @@ names_keep(struct store_worker *w, const struct looking *g, const struct store_l
 			l->group = arena_span(w->names, lanes[i].group);
 			l->ordering_key = arena_span(w->names, lanes[i].ordering_key);
 		}
-		if (lanes[i].ready)
+		if (lanes[i].lane > g->after && lanes[i].lane <= look->last)
 			l->lower = g->lower[(uint32_t)l->lane % WAKE_LANES];
 	}
 	if (w->nlanes > known)
@@ -161,7 +163,7 @@ on_look(struct request *r)
 		look.lanes = lanes;
 		look.status = STORE_OK;
 		if (g->store->worker != NULL)
-			names_keep(g->store->worker, g, lanes, look.nlanes);
+			names_keep(g->store->worker, g, &look);
 	}
 	g->fn(g->arg, &look);
 	mem_free(&lanes);
@@ -180,6 +182,7 @@ store_look(struct store *s, int32_t after, const int32_t *known, int nknown, sto
 	g->store = s;
 	g->fn = fn;
 	g->arg = arg;
+	g->after = after;
 	for (i = 0; s->o.wake != NULL && i < WAKE_LANES; i++)
 		g->lower[i] = wake_lane_lower_count(s->o.wake, i);
 	t = request_stmt(r, SQL_LANE_HEADS);

@@ -145,6 +145,7 @@ uint32_t task_id_pos(const struct id *id);
 uint16_t task_id_bucket(const struct id *id);
 uint32_t task_id_writer(const struct id *id);
 int64_t task_id_time(const struct id *id); /* us since the epoch */
+struct id task_id_least(int64_t us);       /* no id of that time or later is less */
 bool task_id_same_batch(const struct id *a, const struct id *b); /* equal in the first 112 bits */
 /* The bucket of an idempotency key: fmix64(fnv1a64(tenant, NUL, key)) & 1023. */
 uint16_t task_key_bucket(struct span tenant, struct span key);

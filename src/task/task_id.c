@@ -122,6 +122,16 @@ task_id_time(const struct id *id)
 	return ms * CLOCK_MS;
 }
 
+struct id
+task_id_least(int64_t us)
+{
+	struct id id = { { 0 } };
+
+	for (int i = 0; i < 6; i++)
+		id.b[i] = (uint8_t)(us / CLOCK_MS >> (40 - 8 * i));
+	return id;
+}
+
 bool
 task_id_same_batch(const struct id *a, const struct id *b)
 {

@@ -210,6 +210,68 @@ test_closed(void)
 	is_int(r.lanes.turns[0], 16, "and leaves it to the others");
 }
 
+/* What a look tells of one lane, whose heads it shows or does not. */
+static struct run_lane *
+see(const int *prios, int n, int64_t at, int32_t after)
+{
+	struct store_lane in[RUN_HEADS + 1] = { { .lane = 1 } };
+	struct store_look look = { .status = STORE_OK, .lanes = in, .nlanes = n > 0 ? n : 1, .last = INT32_MAX };
+
+	for (int i = 0; i < look.nlanes; i++) {
+		in[i].lane = 1;
+		in[i].queue = in[i].task_type = SPAN("x");
+		in[i].ready = n > 0;
+		in[i].prio = n > 0 ? prios[i] : 0;
+		in[i].head = id_of(at - CLOCK_SECOND);
+	}
+	r.lanes.looked_db = at;
+	run_lane_merge(&r, &look, after);
+	return run_lane_find(&r, 1);
+}
+
+static int64_t
+mark(const struct run_lane *l, int i)
+{
+	return (task_id_time(&l->heads[i].mark) - NOW) / CLOCK_SECOND;
+}
+
+/* Claims begin where the last look found that nothing is left. */
+static void
+test_gone(void)
+{
+	static const int two[] = { 0, 5 }, many[] = { 10, 11, 12, 13, 14, 15, 16, 17 };
+	struct run_lane *l;
+
+	begin(16);
+	r.lanes.all = NULL;
+	r.lanes.takers = (struct run_takers){ 0 };
+	l = see(two, 2, NOW, 0);
+	is_int(l->nheads, 2, "two heads");
+	is_int(mark(l, 1), -1, "each marked where it was seen");
+	l = see(two, 1, NOW + 10 * CLOCK_SECOND, 0);
+	is_int(mark(l, 0), 9, "one of them is seen again");
+	is_int(mark(l, 1), 10, "of the other nothing is left before that look");
+	ok(l->heads[0].hot && !l->heads[1].hot, "and nothing is asked of it");
+	l = see(NULL, 0, NOW + 20 * CLOCK_SECOND, 1);
+	is_int(mark(l, 0), 9, "a look at the lanes behind tells nothing");
+	l = see(NULL, 0, NOW + 30 * CLOCK_SECOND, 0);
+	ok(!run_lane_hot(l), "the lane is empty");
+	is_int(l->nheads, 2, "what it held is known");
+	l->news = true;
+	run_choose(&r);
+	is_str(asked(0), "1:..0 1:0..5 1:5..", "when its bell rings all of it is asked");
+	is_int(task_id_time(&r.lanes.probes[2].mark) - NOW, 30 * CLOCK_SECOND, "not what is gone");
+	l = see(many, RUN_HEADS, NOW + 40 * CLOCK_SECOND, 0);
+	is_int(l->heads[0].prio, 10, "what is there leaves no place for what is gone");
+	l = see(two, 1, NOW + 50 * CLOCK_SECOND, 0);
+	is_int(l->nheads, RUN_HEADS, "as many as there is place for are remembered");
+	run_lane_took(&r, l, &(struct store_claimed){ .row = { .id = id_of(NOW), .priority = -99 } }, true);
+	is_int(l->heads[RUN_HEADS - 1].prio, 99, "what is found takes the place of one that is gone");
+	ok(l->heads[0].prio == 0 && l->heads[0].hot, "not of one that is there");
+	mem_free(&r.lanes.all);
+	mem_free(&r.lanes.takers.all);
+}
+
 int
 main(void)
 {
@@ -218,5 +280,6 @@ main(void)
 	test_front();
 	test_turns();
 	test_closed();
+	test_gone();
 	return done();
 }

@@ -109,6 +109,15 @@ look(void)
 	pg_wait(&got.done);
 }
 
+/* And at that lane in any case, if it comes after `after`. */
+static void
+look_at(int32_t lane, int32_t after)
+{
+	got.done = false;
+	store_look(store, after, &lane, 1, on_look, NULL);
+	pg_wait(&got.done);
+}
+
 /* One request on the line. */
 static void
 only_step(const struct store_outcome *o, int no, const struct store_giveback *g, int ng, int claim)
@@ -277,6 +286,38 @@ test_life(void)
 	is_int(finish(got.tasks, 7), 7, "all finish");
 	is_str(pg_sql("select count(*) from taskq.lease"), "0", "no lease is left");
 	check_places("the end");
+}
+
+/* Where a look found nothing the mark holds too, until a row is put below it. */
+static void
+test_mark(void)
+{
+	struct store_probe p;
+
+	submit("mark", 1);
+	step(NULL, 0, NULL, 0, 1);
+	p = got.probes[0];
+	is_int(finish(got.tasks, 1), 1, "a lane is empty");
+	wake_lane_lower(wake, p.lane);
+	look_at(p.lane, p.lane);
+	submit("mark", 1);
+	p.mark = task_id_least(store_db_now(store) + 100 * CLOCK_SECOND);
+	got.probes[0] = p;
+	got.nlanes = 1;
+	only_step(NULL, 0, NULL, 0, 1);
+	is_int(
+	    got.n, 1, "after what was put below its mark it is asked from zero, whatever a look at other lanes tells");
+	is_int(finish(got.tasks, 1), 1, "and empty again");
+	look_at(p.lane, 0);
+	is_int(got.nlanes, 1, "a look at it");
+	submit("mark", 1);
+	got.probes[0] = p;
+	only_step(NULL, 0, NULL, 0, 1);
+	is_int(got.n, 0, "and it is asked from the mark on");
+	wake_lane_lower(wake, p.lane);
+	only_step(NULL, 0, NULL, 0, 1);
+	is_int(got.n, 1, "until something is put below that");
+	is_int(finish(got.tasks, 1), 1, "all finish");
 }
 
 /* Tasks of several leases end in any order; each is held against its own. */
@@ -658,6 +699,7 @@ main(void)
 	store = store_open(&o);
 	is_str(pg_wait_ready(store), NULL, "ready");
 	test_life();
+	test_mark();
 	test_mixed();
 	test_giveback();
 	test_sparse();

@@ -18,7 +18,7 @@ static void
 test_layout(void)
 {
 	struct task_id_maker m;
-	struct id a, b;
+	struct id a, b, least;
 
 	clock_set(0, T0);
 	task_id_maker_init(&m, 0x3fffffff, 1023, 0);
@@ -30,6 +30,8 @@ test_layout(void)
 	is_int(task_id_bucket(&b), 1023, "bucket is read back");
 	is_int(task_id_time(&b), T0, "time is read back");
 	is_int(task_id_writer(&b), 0x3fffffff, "the writer too");
+	least = task_id_least(T0 + 999);
+	ok(id_cmp(&least, &a) < 0 && task_id_time(&least) == T0, "no id of a millisecond is less than its least");
 	b = task_id_at(&b, 7);
 	is_int(task_id_pos(&b), 7, "a position counts from the batch, not from the id that was given");
 	ok(task_id_same_batch(&a, &b), "same batch");

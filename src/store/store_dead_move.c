@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/member.h"
+
 #include "store/store_dead_int.h"
 
 #define MOVE_MAGIC 0x5c0a3043U
@@ -21,26 +23,6 @@ struct moving {
 /* --- what a letter says, as JSON ------------------------------------------------------------------------------------------- */
 
 static void
-put_text(struct buf *b, const char *name, struct span s)
-{
-	buf_printf(b, ",\"%s\":", name);
-	if (s.len > 0)
-		buf_json_string(b, s);
-	else
-		buf_puts(b, "null");
-}
-
-static void
-put_time(struct buf *b, const char *name, int64_t at)
-{
-	char text[CLOCK_TEXT];
-
-	if (at != 0)
-		clock_format(at, text);
-	put_text(b, name, at != 0 ? span_of(text) : (struct span){ 0 });
-}
-
-static void
 put_number(struct buf *b, const char *name, bool there, int64_t n)
 {
 	if (there)
@@ -52,10 +34,10 @@ static void
 put_failure(struct buf *b, enum task_class class, struct span code, struct span message, int exit, struct span tail)
 {
 	put_number(b, "class", class != TASK_CLASS_NONE, (int64_t) class);
-	put_text(b, "code", code);
-	put_text(b, "message", message);
+	member_text(b, ",\"code\":", code);
+	member_text(b, ",\"message\":", message);
 	put_number(b, "exit", exit >= 0, exit);
-	put_text(b, "tail", tail);
+	member_text(b, ",\"tail\":", tail);
 }
 
 static void
@@ -66,9 +48,9 @@ put_history(struct buf *b, const struct store_import *in)
 		const struct store_attempt *a = &in->history[i];
 
 		buf_printf(b, "%s{\"run\":%d,\"why\":%d,\"worker\":0", i > 0 ? "," : "", a->run, (int)a->how);
-		put_text(b, "node", a->node);
-		put_time(b, "started_at", a->started_at);
-		put_time(b, "at", a->ended_at);
+		member_text(b, ",\"node\":", a->node);
+		member_time(b, ",\"started_at\":", a->started_at);
+		member_time(b, ",\"at\":", a->ended_at);
 		put_failure(b, a->class, a->code, a->message, a->exit, a->tail);
 		buf_putc(b, '}');
 	}
@@ -83,17 +65,17 @@ put_letter(struct buf *b, const struct store_import *in)
 	buf_reset(b);
 	buf_printf(b, "{\"prio\":%d,\"run\":%d,\"attempts\":%d,\"crashes\":%d,\"max_attempts\":%d", -l->priority,
 	    l->run, l->attempts, l->crashes, l->max_attempts);
-	put_text(b, "queue", l->queue);
-	put_text(b, "kind", l->task_type);
+	member_text(b, ",\"queue\":", l->queue);
+	member_text(b, ",\"kind\":", l->task_type);
 	buf_puts(b, ",\"grp\":");
 	buf_json_string(b, l->group);
 	buf_puts(b, ",\"ord\":");
 	buf_json_string(b, l->ordering_key);
-	put_text(b, "reason", l->reason);
+	member_text(b, ",\"reason\":", l->reason);
 	put_failure(b, l->class, l->code, l->message, l->exit, l->tail);
-	put_time(b, "created_at", l->created_at);
-	put_time(b, "died_at", l->died_at);
-	put_time(b, "run_at", l->run_at);
+	member_time(b, ",\"created_at\":", l->created_at);
+	member_time(b, ",\"died_at\":", l->died_at);
+	member_time(b, ",\"run_at\":", l->run_at);
 	put_history(b, in);
 }
 

@@ -1,10 +1,10 @@
 -- dead_attempts: the attempts of the letter that dead_get shows, newest first.  After it in the same transaction.
 -- $1 id uuid
 -- $2 most int4
--- result: run int2, why int2 (of tried), worker int4, node text, started_at timestamptz, at timestamptz, class int2, code text, message text,
---         exit int4, tail text
+-- result: run int2, why int2 (of tried), worker int4, started_at timestamptz, at timestamptz, class int2, code text, message text,
+--         exit int4, tail text, node text
 -- tables: dead, tried, worker
-select x.run, x.why, x.worker, x.node, x.started_at, x.at, x.class, x.code, x.message, x.exit, x.tail
+select x.run, x.why, x.worker, x.started_at, x.at, x.class, x.code, x.message, x.exit, x.tail, x.node
 from (
 	select d.* from taskq.dead d where d.id = $1 order by d.resolution is null desc, d.died_at desc limit 1
 ) d

@@ -7,22 +7,24 @@ struct recalling {
 	void *arg;
 };
 
-static void
-attempt_read(const PGresult *res, int row, struct store_attempt *a)
+void
+attempt_read(const PGresult *res, int row, int run_column, struct store_attempt *a)
 {
-	a->run = (int)col_int(res, row, SQL_ATTEMPTS_RUN);
-	a->how = (enum store_attempt_how)col_int(res, row, SQL_ATTEMPTS_WHY);
-	a->worker = col_int(res, row, SQL_ATTEMPTS_WORKER);
-	a->started_at = col_null(res, row, SQL_ATTEMPTS_STARTED_AT) ? 0 : col_time(res, row, SQL_ATTEMPTS_STARTED_AT);
-	a->ended_at = col_time(res, row, SQL_ATTEMPTS_AT);
+	int c = run_column;
+
+	a->run = (int)col_int(res, row, c++);
+	a->how = (enum store_attempt_how)col_int(res, row, c++);
+	a->worker = col_int(res, row, c++);
+	a->started_at = col_time(res, row, c++);
+	a->ended_at = col_time(res, row, c++);
 	if (a->started_at > a->ended_at) /* by the clock of the worker, which is about that of the database */
 		a->started_at = a->ended_at;
-	a->class = (enum task_class)col_int(res, row, SQL_ATTEMPTS_CLASS);
-	a->code = col_span(res, row, SQL_ATTEMPTS_CODE);
-	a->message = col_span(res, row, SQL_ATTEMPTS_MESSAGE);
-	a->node = col_span(res, row, SQL_ATTEMPTS_NODE);
-	a->tail = col_span(res, row, SQL_ATTEMPTS_TAIL);
-	a->exit = col_null(res, row, SQL_ATTEMPTS_EXIT) ? -1 : (int)col_int(res, row, SQL_ATTEMPTS_EXIT);
+	a->class = (enum task_class)col_int(res, row, c++);
+	a->code = col_span(res, row, c++);
+	a->message = col_span(res, row, c++);
+	a->exit = (int)col_int_or(res, row, c++, -1);
+	a->tail = col_span(res, row, c++);
+	a->node = col_span(res, row, c++);
 }
 
 static void
@@ -36,7 +38,7 @@ on_attempts(struct request *r)
 	if (found && col_null(r->results[0], 0, SQL_ATTEMPTS_RUN))
 		rows = 0;
 	for (int i = 0; i < rows; i++)
-		attempt_read(r->results[0], rows - 1 - i, &all[i]);
+		attempt_read(r->results[0], rows - 1 - i, SQL_ATTEMPTS_RUN, &all[i]);
 	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? all : NULL, rows);
 	mem_free(&all);
 	mem_free(&g);

@@ -44,12 +44,6 @@ reading_free(struct dead_reading *g, struct request *r)
 	request_free(&r);
 }
 
-static int
-exit_of(const PGresult *res, int row, int col)
-{
-	return col_null(res, row, col) ? -1 : (int)col_int(res, row, col);
-}
-
 /* --- a page ---------------------------------------------------------------------------------------------------------------------- */
 
 /* dead_list_ids has the same columns. */
@@ -73,7 +67,7 @@ letter_read(const PGresult *res, int row, struct store_letter *l)
 		.attempts = (int)col_int(res, row, SQL_DEAD_LIST_ATTEMPTS),
 		.max_attempts = (int)col_int(res, row, SQL_DEAD_LIST_MAX_ATTEMPTS),
 		.crashes = (int)col_int(res, row, SQL_DEAD_LIST_CRASHES),
-		.exit = exit_of(res, row, SQL_DEAD_LIST_EXIT),
+		.exit = (int)col_int_or(res, row, SQL_DEAD_LIST_EXIT, -1),
 		.created_at = col_time(res, row, SQL_DEAD_LIST_CREATED_AT),
 		.died_at = col_time(res, row, SQL_DEAD_LIST_DIED_AT),
 		.labels = col_span(res, row, SQL_DEAD_LIST_LABELS),
@@ -168,7 +162,7 @@ detail_read(const PGresult *res, struct store_letter *l)
 	l->attempts = (int)col_int(res, 0, SQL_DEAD_GET_ATTEMPTS);
 	l->max_attempts = (int)col_int(res, 0, SQL_DEAD_GET_MAX_ATTEMPTS);
 	l->crashes = (int)col_int(res, 0, SQL_DEAD_GET_CRASHES);
-	l->exit = exit_of(res, 0, SQL_DEAD_GET_EXIT);
+	l->exit = (int)col_int_or(res, 0, SQL_DEAD_GET_EXIT, -1);
 	l->created_at = col_time(res, 0, SQL_DEAD_GET_CREATED_AT);
 	l->died_at = col_time(res, 0, SQL_DEAD_GET_DIED_AT);
 	l->labels = col_span(res, 0, SQL_DEAD_GET_LABELS);
@@ -188,10 +182,10 @@ detail_read_rest(const PGresult *res, struct store_letter *l)
 		l->trace_id = options.trace_id;
 		l->expires_at = task_expires_at(&options);
 	}
-	l->run_at = col_null(res, 0, SQL_DEAD_GET_RUN_AT) ? 0 : col_time(res, 0, SQL_DEAD_GET_RUN_AT);
-	l->first_seen = col_null(res, 0, SQL_DEAD_GET_FIRST_SEEN) ? 0 : col_time(res, 0, SQL_DEAD_GET_FIRST_SEEN);
+	l->run_at = col_time(res, 0, SQL_DEAD_GET_RUN_AT);
+	l->first_seen = col_time(res, 0, SQL_DEAD_GET_FIRST_SEEN);
 	l->owner = col_span(res, 0, SQL_DEAD_GET_OWNER);
-	l->due_at = col_null(res, 0, SQL_DEAD_GET_DUE_AT) ? 0 : col_time(res, 0, SQL_DEAD_GET_DUE_AT);
+	l->due_at = col_time(res, 0, SQL_DEAD_GET_DUE_AT);
 	l->acknowledged_by = col_span(res, 0, SQL_DEAD_GET_SEEN_BY);
 	l->note = col_span(res, 0, SQL_DEAD_GET_NOTE);
 	l->resolution = (enum store_resolution)col_int(res, 0, SQL_DEAD_GET_RESOLUTION);
@@ -199,25 +193,6 @@ detail_read_rest(const PGresult *res, struct store_letter *l)
 	l->by = col_span(res, 0, SQL_DEAD_GET_BY);
 	l->why = col_span(res, 0, SQL_DEAD_GET_WHY);
 	l->sweep = col_int(res, 0, SQL_DEAD_GET_SWEEP);
-}
-
-static void
-attempt_read(const PGresult *res, int row, struct store_attempt *a)
-{
-	a->run = (int)col_int(res, row, SQL_DEAD_ATTEMPTS_RUN);
-	a->how = (enum store_attempt_how)col_int(res, row, SQL_DEAD_ATTEMPTS_WHY);
-	a->worker = col_int(res, row, SQL_DEAD_ATTEMPTS_WORKER);
-	a->node = col_span(res, row, SQL_DEAD_ATTEMPTS_NODE);
-	a->started_at =
-	    col_null(res, row, SQL_DEAD_ATTEMPTS_STARTED_AT) ? 0 : col_time(res, row, SQL_DEAD_ATTEMPTS_STARTED_AT);
-	a->ended_at = col_time(res, row, SQL_DEAD_ATTEMPTS_AT);
-	if (a->started_at > a->ended_at) /* by the clock of the worker */
-		a->started_at = a->ended_at;
-	a->class = (enum task_class)col_int(res, row, SQL_DEAD_ATTEMPTS_CLASS);
-	a->code = col_span(res, row, SQL_DEAD_ATTEMPTS_CODE);
-	a->message = col_span(res, row, SQL_DEAD_ATTEMPTS_MESSAGE);
-	a->exit = exit_of(res, row, SQL_DEAD_ATTEMPTS_EXIT);
-	a->tail = col_span(res, row, SQL_DEAD_ATTEMPTS_TAIL);
 }
 
 static void
@@ -234,7 +209,7 @@ on_get(struct request *r)
 		detail_read_rest(r->results[0], &l);
 	}
 	for (int i = 0; i < n; i++)
-		attempt_read(r->results[1], n - 1 - i, &all[i]);
+		attempt_read(r->results[1], n - 1 - i, SQL_DEAD_ATTEMPTS_RUN, &all[i]);
 	g->get(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? &l : NULL, all, n);
 	mem_free(&all);
 	reading_free(g, r);
@@ -257,12 +232,6 @@ store_dead_get(struct store *s, const struct id *id, store_dead_get_fn *fn, void
 
 /* --- causes ------------------------------------------------------------------------------------------------------------------------- */
 
-static int64_t
-time_or_none(const PGresult *res, int row, int col)
-{
-	return col_null(res, row, col) ? 0 : col_time(res, row, col);
-}
-
 static void
 cause_read(const PGresult *res, int row, struct store_cause *c)
 {
@@ -280,13 +249,13 @@ cause_read(const PGresult *res, int row, struct store_cause *c)
 		.last_at = col_time(res, row, SQL_DEAD_CAUSES_LAST_AT),
 		.filed = col_int(res, row, SQL_DEAD_CAUSES_FILED),
 		.open = col_int(res, row, SQL_DEAD_CAUSES_OPEN),
-		.oldest_at = time_or_none(res, row, SQL_DEAD_CAUSES_OLDEST_AT),
+		.oldest_at = col_time(res, row, SQL_DEAD_CAUSES_OLDEST_AT),
 		.lately = col_int(res, row, SQL_DEAD_CAUSES_LATELY),
 		.seen_by = col_span(res, row, SQL_DEAD_CAUSES_SEEN_BY),
 		.note = col_span(res, row, SQL_DEAD_CAUSES_NOTE),
-		.seen_at = time_or_none(res, row, SQL_DEAD_CAUSES_SEEN_AT),
+		.seen_at = col_time(res, row, SQL_DEAD_CAUSES_SEEN_AT),
 		.owner = col_span(res, row, SQL_DEAD_CAUSES_OWNER),
-		.due_at = time_or_none(res, row, SQL_DEAD_CAUSES_DUE_AT),
+		.due_at = col_time(res, row, SQL_DEAD_CAUSES_DUE_AT),
 	};
 }
 

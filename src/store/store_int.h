@@ -179,6 +179,9 @@ void audit_add(struct request *r, const char *act, const struct store_who *who, 
 /* The eleven columns from lane to payload as they follow each other in get and idem_read. */
 void row_read(const PGresult *res, int row, int lane_column, struct task_row *r);
 void row_read_state(const PGresult *res, int row, struct task_row *r); /* a whole row of get */
+struct store_attempt;
+/* The eleven columns from run to node as they follow each other in attempts and dead_attempts; store_attempts.c. */
+void attempt_read(const PGresult *res, int row, int run_column, struct store_attempt *a);
 struct request *read_request(
     struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
 /* The same for somebody who waits for the answer, and can ask again. */
@@ -283,7 +286,8 @@ struct claim_got { /* of a turn */
 int claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct store_claimed *tasks_r,
     struct claim_got *got_r);
 bool *claim_full(struct store_worker *w, int ntasks, const struct claim_got *got, bool again) MUSTCHECK;
-void outcome_mark_leaving(struct store_worker *w); /* which leases end with this window, and whether by successes alone */
+void outcome_mark_leaving(
+    struct store_worker *w); /* which leases end with this window, and whether by successes alone */
 void finish_add(struct store_worker *w, struct request *r);
 void finish_take(struct stepping *st, const struct request *r);
 void outcome_add(struct store_worker *w, struct request *r);
@@ -312,20 +316,20 @@ struct store {
 	struct store_server server;  /* as learned last */
 	struct store_epoch answered; /* of the connection whose answer came last */
 	bool steady;                 /* its clock was where the look before had it */
-	int64_t namesake_seen; /* last; 0: there is none */
+	int64_t namesake_seen;       /* last; 0: there is none */
 	bool namesake_lives;
-	char unhealthy[160];         /* what health_trouble() said */
-	bool unnamed;                /* no named statements in this process any more */
-	int nready;                  /* greeted connections */
-	int64_t connected_at;        /* clock_now(): since then at least one of them was there; 0: none is */
-	char trouble[256];           /* why the last connection failed; empty when the last one did not */
-	int32_t writer;              /* identity of this life; 0: not known yet */
-	uint32_t counter;            /* of store_new_rid() */
-	int64_t reaped_at;           /* clock_now(): the last answer to a look for silent workers */
-	int64_t reap_clock;          /* what the database's clock said then */
-	int64_t heard_since;         /* since when those answers come without a long pause */
-	int64_t due[STORE_DUES];     /* as the last watch saw it */
-	int64_t paused;              /* a digest of what was paused then */
+	char unhealthy[160];     /* what health_trouble() said */
+	bool unnamed;            /* no named statements in this process any more */
+	int nready;              /* greeted connections */
+	int64_t connected_at;    /* clock_now(): since then at least one of them was there; 0: none is */
+	char trouble[256];       /* why the last connection failed; empty when the last one did not */
+	int32_t writer;          /* identity of this life; 0: not known yet */
+	uint32_t counter;        /* of store_new_rid() */
+	int64_t reaped_at;       /* clock_now(): the last answer to a look for silent workers */
+	int64_t reap_clock;      /* what the database's clock said then */
+	int64_t heard_since;     /* since when those answers come without a long pause */
+	int64_t due[STORE_DUES]; /* as the last watch saw it */
+	int64_t paused;          /* a digest of what was paused then */
 	bool paused_known;
 	struct id names_seen;    /* how far the walk over unique names is */
 	int64_t keys_page;       /* and that over the keys */
@@ -334,7 +338,7 @@ struct store {
 	int (*sweep_room)(void *arg, struct span task_type);
 	void (*sweep_moved)(void *arg, struct span task_type, int n);
 	void *sweep_arg;
-	struct id letters_seen;  /* and that over dead letters, with ... */
+	struct id letters_seen; /* and that over dead letters, with ... */
 	int64_t letters_seen_lease;
 	bool asking_writer;
 	struct health *health; /* of those who submit */

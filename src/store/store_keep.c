@@ -211,7 +211,7 @@ static void
 namesake_look(struct duty *d, const PGresult *res)
 {
 	struct store *s = d->store;
-	int64_t seen = col_null(res, 0, SQL_WORKER_NAMESAKE_SEEN) ? 0 : col_time(res, 0, SQL_WORKER_NAMESAKE_SEEN);
+	int64_t seen = col_time(res, 0, SQL_WORKER_NAMESAKE_SEEN);
 	bool lives = seen != 0 && (s->namesake_lives || (s->namesake_seen != 0 && seen > s->namesake_seen));
 
 	if (lives && !s->namesake_lives)

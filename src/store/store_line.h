@@ -50,7 +50,8 @@ bool stmt_is_whole(const struct stmt *t);
 /* Columns, binary; each asserts type and length.  Null reads as 0, false, the empty span, the zero id. */
 bool col_null(const PGresult *res, int row, int col);
 bool col_bool(const PGresult *res, int row, int col);
-int64_t col_int(const PGresult *res, int row, int col); /* int2, int4, int8 */
+int64_t col_int(const PGresult *res, int row, int col);                  /* int2, int4, int8 */
+int64_t col_int_or(const PGresult *res, int row, int col, int64_t null); /* what null reads as */
 struct id col_id(const PGresult *res, int row, int col);
 int64_t col_time(const PGresult *res, int row, int col);     /* us since the Unix epoch */
 struct span col_span(const PGresult *res, int row, int col); /* text, name, bytea; borrowed from the result */

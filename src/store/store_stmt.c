@@ -277,6 +277,12 @@ col_int(const PGresult *res, int row, int col)
 	}
 }
 
+int64_t
+col_int_or(const PGresult *res, int row, int col, int64_t null)
+{
+	return col_null(res, row, col) ? null : col_int(res, row, col);
+}
+
 struct id
 col_id(const PGresult *res, int row, int col)
 {

@@ -285,9 +285,7 @@ how_of(const PGresult *res, int row)
 		.slow = col_int(res, row, SQL_SWEEP_LIST_SLOW),
 		.concurrency = (int)col_int(res, row, SQL_SWEEP_LIST_CONCURRENCY),
 		.canary = (int)col_int(res, row, SQL_SWEEP_LIST_CANARY),
-		.stop_share = col_null(res, row, SQL_SWEEP_LIST_STOP_SHARE)
-				  ? -1
-				  : (int)col_int(res, row, SQL_SWEEP_LIST_STOP_SHARE),
+		.stop_share = (int)col_int_or(res, row, SQL_SWEEP_LIST_STOP_SHARE, -1),
 		.stop_least = (int)col_int(res, row, SQL_SWEEP_LIST_STOP_LEAST),
 		.most = col_int(res, row, SQL_SWEEP_LIST_MOST),
 	};

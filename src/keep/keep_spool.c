@@ -79,19 +79,10 @@ file_name(const struct keep_spool *k)
 static void
 tell_outcome(struct keep_spool *k, const struct spool_record *r, bool accepted)
 {
-	static const enum stats_outcome as[] = {
-		[STORE_SUCCEEDED] = STATS_SUCCEEDED,
-		[STORE_RETRY] = STATS_RETRIED,
-		[STORE_BURY] = STATS_DEAD,
-		[STORE_DISCARD] = STATS_FAILED,
-		[STORE_PUT_OFF] = STATS_PUT_OFF,
-	};
-
 	if (accepted) {
 		k->delivered++;
 		stats_inc(S_SPOOL_DELIVERED);
-		stats_finished(
-		    stats_series(r->queue, r->task_type), as[r->kind], (double)r->ran / (double)CLOCK_SECOND);
+		store_outcome_count(r->kind, r->queue, r->task_type, r->ran);
 		return;
 	}
 	k->stale++;

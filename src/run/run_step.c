@@ -115,25 +115,10 @@ log_outcome(const struct run_task *t)
 }
 
 static void
-count_outcome(const struct run_task *t)
-{
-	static const enum stats_outcome as[] = {
-		[STORE_SUCCEEDED] = STATS_SUCCEEDED,
-		[STORE_RETRY] = STATS_RETRIED,
-		[STORE_BURY] = STATS_DEAD,
-		[STORE_DISCARD] = STATS_FAILED,
-		[STORE_PUT_OFF] = STATS_PUT_OFF,
-	};
-	double seconds = (double)(t->ended_at - t->started_at) / (double)CLOCK_SECOND;
-
-	stats_finished(stats_series(t->row.queue, t->row.task_type), as[t->verdict.kind], seconds);
-}
-
-static void
 outcome_answered(struct run_task *t, bool accepted)
 {
 	if (accepted) {
-		count_outcome(t);
+		store_outcome_count(t->verdict.kind, t->row.queue, t->row.task_type, t->ended_at - t->started_at);
 		log_outcome(t);
 	} else {
 		stats_inc(S_STALE);

@@ -222,6 +222,8 @@ struct store_outcome {
 	bool crash;                         /* the run counts as a crash */
 	int64_t started_at;                 /* database clock */
 };
+/* An outcome that was accepted goes into the figures of its queue and task type; ran: us.  store_outcome.c */
+void store_outcome_count(enum store_outcome_kind kind, struct span queue, struct span task_type, int64_t ran);
 /* Tasks of a lease that were not started, or stopped at drain: back to ready.  `from`..`hi` of the lease minus what is done or
  * tried. */
 struct store_giveback {

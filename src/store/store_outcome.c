@@ -4,6 +4,9 @@
  * in a statement before.  A lease whose last tasks these are goes along: with the successes when they are all, else behind the last statement.
  * A repetition uses the texts that let stand what is there and reads back which of it is mine.  Logs nothing.  Next: store_lease.c.
  */
+#include "base/clock.h"
+#include "stats/stats.h"
+
 #include "store/store_int.h"
 
 typedef bool outcome_pick(const struct store_outcome *o);
@@ -363,4 +366,20 @@ outcome_take(struct stepping *st, const struct request *r)
 	take_accepted(st, r, st->at_bury, is_bury);
 	take_accepted(st, r, st->at_discard, is_discard);
 	take_accepted(st, r, st->at_tried, is_failure);
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------------------ */
+
+void
+store_outcome_count(enum store_outcome_kind kind, struct span queue, struct span task_type, int64_t ran)
+{
+	static const enum stats_outcome as[] = {
+		[STORE_SUCCEEDED] = STATS_SUCCEEDED,
+		[STORE_RETRY] = STATS_RETRIED,
+		[STORE_BURY] = STATS_DEAD,
+		[STORE_DISCARD] = STATS_FAILED,
+		[STORE_PUT_OFF] = STATS_PUT_OFF,
+	};
+
+	stats_finished(stats_series(queue, task_type), as[kind], (double)ran / (double)CLOCK_SECOND);
 }

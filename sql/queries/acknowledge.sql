@@ -20,10 +20,12 @@ with c as materialized (
 	from taskq.cause c
 	cross join lateral (select d.died_at from taskq.dead d where d.cause = c.id and d.resolution is null order by d.died_at limit 1) x
 	where c.open > 0
-	and ($1::text is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
-	and ($2::text is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
-	and ($3::text is null or c.reason = $3) and ($4::int2 is null or c.class = $4) and ($5::text is null or c.code = $5)
-	and ($6::uuid is null or c.fingerprint = $6) and ($7::int4 is null or c.id = $7) and ($8::text is null or c.schema_version = $8)
+	-- same: which causes
+	and ($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
+	and ($2 is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
+	and ($3 is null or c.reason = $3) and ($4 is null or c.class = $4) and ($5 is null or c.code = $5)
+	and ($6 is null or c.fingerprint = $6) and ($7 is null or c.id = $7) and ($8 is null or c.schema_version = $8)
+	-- end
 	order by c.id
 	for update of c
 ),

@@ -21,11 +21,13 @@ select c.id, q.name, k.name, c.reason, c.class, c.code, c.fingerprint, c.schema_
 from (
 	select c.*, c.open + coalesce((select sum(x.n) from taskq.cause_delta x where x.cause = c.id), 0)::int8 left_open
 	from taskq.cause c
-	where c.id > 0 and (c.open > 0 or c.last_at > now() - interval '1 hour') and
-	($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
+	where c.id > 0 and (c.open > 0 or c.last_at > now() - interval '1 hour')
+	-- same: which causes
+	and ($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
 	and ($2 is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
 	and ($3 is null or c.reason = $3) and ($4 is null or c.class = $4) and ($5 is null or c.code = $5)
 	and ($6 is null or c.fingerprint = $6) and ($7 is null or c.id = $7) and ($8 is null or c.schema_version = $8)
+	-- end
 	order by c.open desc, c.last_at desc limit $9
 ) c
 cross join (select (1 - extract(epoch from now() - date_trunc('hour', now())) / 3600)::float8 rest) h

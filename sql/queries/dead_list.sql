@@ -22,11 +22,13 @@
 -- tables: dead, cause, queue, kind
 with c as materialized (
 	select c.id from taskq.cause c
-	where c.id > 0 and c.open > 0 and
-	($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
+	where c.id > 0 and c.open > 0
+	-- same: which causes
+	and ($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
 	and ($2 is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
 	and ($3 is null or c.reason = $3) and ($4 is null or c.class = $4) and ($5 is null or c.code = $5)
 	and ($6 is null or c.fingerprint = $6) and ($7 is null or c.id = $7) and ($8 is null or c.schema_version = $8)
+	-- end
 ),
 w as materialized (
 	select greatest($15 + 1, $16 / greatest(count(*), 1)::int4) share from c
@@ -54,6 +56,7 @@ n as (
 		exists (select from f) cut
 	from e
 ),
+-- same: a page of letters
 m as (
 	select e.* from e where $9 is null or e.labels ->> $9 = $10 order by e.died_at desc, e.id desc limit $15
 )
@@ -71,3 +74,4 @@ left join (
 	cross join lateral (select k.name from taskq.kind k where k.id = c.kind_id offset 0) k
 ) on true
 order by m.died_at desc, m.id desc
+-- end

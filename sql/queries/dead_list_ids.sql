@@ -25,18 +25,20 @@ with e as materialized (
 		select d.* from taskq.dead d where d.id = u.id and d.resolution is null and d.cause is not null limit 1
 	) d
 	cross join lateral (select c.* from taskq.cause c where c.id = d.cause offset 0) c
-	where
-	($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
+	where (d.died_at, d.id) < (coalesce($13, 'infinity'), coalesce($14, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+	and d.died_at >= coalesce($11, '-infinity') and d.died_at < coalesce($12, 'infinity')
+	-- same: which causes
+	and ($1 is null or c.queue_id = (select q.id from taskq.queue q where q.name = $1))
 	and ($2 is null or c.kind_id = (select k.id from taskq.kind k where k.name = $2))
 	and ($3 is null or c.reason = $3) and ($4 is null or c.class = $4) and ($5 is null or c.code = $5)
 	and ($6 is null or c.fingerprint = $6) and ($7 is null or c.id = $7) and ($8 is null or c.schema_version = $8)
-	and (d.died_at, d.id) < (coalesce($13, 'infinity'), coalesce($14, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-	and d.died_at >= coalesce($11, '-infinity') and d.died_at < coalesce($12, 'infinity')
+	-- end
 ),
 n as (
 	select count(*) seen, (array_agg(e.died_at order by e.died_at, e.id))[1] last_at, (array_agg(e.id order by e.died_at, e.id))[1] last_id, false cut
 	from e
 ),
+-- same: a page of letters
 m as (
 	select e.* from e where $9 is null or e.labels ->> $9 = $10 order by e.died_at desc, e.id desc limit $15
 )
@@ -54,3 +56,4 @@ left join (
 	cross join lateral (select k.name from taskq.kind k where k.id = c.kind_id offset 0) k
 ) on true
 order by m.died_at desc, m.id desc
+-- end

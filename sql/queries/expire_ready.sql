@@ -49,6 +49,7 @@ p as (
 	from s
 	group by s.lane, s.prio, s.start, s.rid, s.bucket, s.run, s.attempts, s.crashes, s.lost, s.amended, s.since, s.piece
 ),
+-- same: what expired is dead
 z as (
 	delete from taskq.expiry x using h where x.id = h.id
 ),
@@ -64,3 +65,4 @@ from h
 cross join lateral (select t.* from taskq.task t where t.id = h.id limit 1) t
 left join lateral (select a.* from taskq.amend a where a.id = h.id limit 1) a on true
 returning id
+-- end

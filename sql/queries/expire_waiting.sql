@@ -10,6 +10,7 @@ with e as materialized (
 h as (
 	delete from taskq.waiting w using e where w.id = e.id and w.run = 0 returning w.*
 ),
+-- same: what expired is dead
 z as (
 	delete from taskq.expiry x using h where x.id = h.id
 ),
@@ -25,3 +26,4 @@ from h
 cross join lateral (select t.* from taskq.task t where t.id = h.id limit 1) t
 left join lateral (select a.* from taskq.amend a where a.id = h.id limit 1) a on true
 returning id
+-- end

@@ -8,6 +8,7 @@
 -- $6 last int4[]
 -- $7 ends bool[]
 -- tables: lease, tried, done
+-- same: successes, fenced by their leases
 with x as materialized (
 	delete from taskq.lease l using unnest($3, $4, $5, $6, $7) f(lo, lease_id, first, last, ends)
 	where f.ends and l.lo = any (array[f.lo]) and l.lease_id = f.lease_id
@@ -27,5 +28,6 @@ select u.id, a.bucket, a.lease_id, a.lane, 1, a.run + 1, a.attempts + 1, a.crash
 from a
 cross join lateral unnest(($1)[a.first:a.last], ($2)[a.first:a.last]) u(id, result)
 where u.id >= a.lo and u.id <= a.hi
+-- end
 and not exists (select from taskq.tried r where r.id = u.id and r.lease_id = a.lease_id)
 on conflict do nothing

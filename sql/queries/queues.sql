@@ -8,9 +8,11 @@
 --         processing int8, least bool, paused bool, why text, by text, at timestamptz, now timestamptz
 -- tables: queue, lane, ready, waiting, lease, task, done, tried, pause
 with recursive l(lane) as (
+	-- same: each lane that has something ready
 	(select r.lane from taskq.ready r where r.lane > 0 order by r.lane limit 1)
 	union all
 	select (select r.lane from taskq.ready r where r.lane > l.lane order by r.lane limit 1) from l where l.lane is not null
+	-- end
 ),
 a as materialized (
 	select l.lane from l where l.lane is not null limit $1

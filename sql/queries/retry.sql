@@ -13,17 +13,21 @@
 -- $12 tail text[]         end of stderr
 -- result: id uuid, due_at timestamptz
 -- tables: lease, done, tried, waiting
+-- same: the leases that they leave
 with p as materialized (
 	select l.* from (select distinct lo, lease_id from unnest($2, $3) f(lo, lease_id)) f
 	join taskq.lease l on l.lo = f.lo and l.lease_id = f.lease_id
 	for key share of l
 ),
+-- end
 r as materialized (
 	select u.*, p.bucket, p.lane, p.prio, p.run, p.attempts, p.crashes, p.lost, p.amended, p.worker, p.counted
 	from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		u(id, lo, lease_id, delay, charge, crash, class, code, message, exit, started_at, tail)
+	-- same: the fence of a failure
 	join p on p.lo = u.lo and p.lease_id = u.lease_id and u.id >= p.lo and u.id <= p.hi
 	where not exists (select from taskq.done d where d.id = u.id)
+	-- end
 ),
 i as (
 	insert into taskq.tried (id, lease_id, bucket, why, run, worker, started_at, class, code, message, exit, tail)

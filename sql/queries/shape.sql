@@ -18,9 +18,11 @@ with recursive e as materialized (
 	from unnest($1) m
 ),
 l(lane) as (
+	-- same: each lane that has something ready
 	(select r.lane from taskq.ready r where r.lane > 0 order by r.lane limit 1)
 	union all
 	select (select r.lane from taskq.ready r where r.lane > l.lane order by r.lane limit 1) from l where l.lane is not null
+	-- end
 ),
 a as materialized (
 	select l.lane from l where l.lane is not null limit $2

@@ -746,7 +746,7 @@ ALTER TABLE ONLY taskq.waiting
     ADD CONSTRAINT waiting_pkey PRIMARY KEY (id, bucket);
 
 ALTER TABLE ONLY taskq.worker
-    ADD CONSTRAINT worker_pkey PRIMARY KEY (inc);
+    ADD CONSTRAINT worker_pkey PRIMARY KEY (inc, seq);
 
 CREATE INDEX cause_delta_cause ON taskq.cause_delta USING btree (cause);
 

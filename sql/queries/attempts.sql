@@ -16,5 +16,5 @@ left join lateral (
 	) y
 	order by y.at desc, y.run desc limit $2
 ) x on true
-left join lateral (select w.node from taskq.worker w where w.inc = x.worker limit 1) w on true
+left join lateral (select w.node from taskq.worker w where w.inc = x.worker order by w.seq desc limit 1) w on true
 where t.id = $1

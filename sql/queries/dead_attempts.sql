@@ -14,7 +14,7 @@ cross join lateral (
 		code text, message text, exit int4, tail text)
 	union all
 	select r.run, r.why, r.worker, w.node, r.started_at, r.at, r.class, r.code, r.message, r.exit, r.tail
-	from taskq.tried r left join lateral (select w.node from taskq.worker w where w.inc = r.worker limit 1) w on true
+	from taskq.tried r left join lateral (select w.node from taskq.worker w where w.inc = r.worker order by w.seq desc limit 1) w on true
 	where d.history is null and r.id = d.id and r.why <> 3
 ) x
 order by x.at desc, x.run desc limit $2

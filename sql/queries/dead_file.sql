@@ -46,7 +46,7 @@ f as (
 		select jsonb_agg(jsonb_build_object('run', r.run, 'why', r.why, 'worker', r.worker, 'node', w.node, 'started_at', r.started_at,
 			'at', r.at, 'class', r.class, 'code', r.code, 'message', r.message, 'exit', r.exit, 'tail', r.tail) order by r.at, r.run)
 		from (select r.* from taskq.tried r where r.id = l.id and r.why <> 3 order by r.at desc, r.run desc limit $9) r
-		left join lateral (select w.node from taskq.worker w where w.inc = r.worker limit 1) w on true
+		left join lateral (select w.node from taskq.worker w where w.inc = r.worker order by w.seq desc limit 1) w on true
 	), '[]')
 	from l where d.id = l.id and d.lease_id = l.lease_id and d.bucket = l.bucket
 	returning d.cause, d.resolution, d.died_at

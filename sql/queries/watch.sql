@@ -9,11 +9,20 @@ select
 	(select (extract(epoch from l.until - now()) * 1000000)::int8 from taskq.lease l where l.until is not null order by l.until limit 1) lapse,
 	(select (extract(epoch from x.at - now()) * 1000000)::int8 from taskq.expiry x order by x.at limit 1) expire,
 	exists (
-		select from taskq.worker w
-		where w.seen < now() - $1 * interval '1 microsecond' or w.seen > now() + $1 * interval '1 microsecond'
+		-- the last version of each, without those before it
+		with recursive h as (
+			(select w.inc, w.seen from taskq.worker w order by w.inc desc, w.seq desc limit 1)
+			union all
+			select n.inc, n.seen
+			from h
+			cross join lateral (
+				select w.inc, w.seen from taskq.worker w where w.inc < h.inc order by w.inc desc, w.seq desc limit 1
+			) n
+		)
+		select from h where h.seen < now() - $1 * interval '1 microsecond' or h.seen > now() + $1 * interval '1 microsecond'
 	) or exists (
 		select from taskq.lease l
-		where l.worker > 0 and not exists (select from taskq.worker w where w.inc = l.worker)
+		where l.worker > 0 and (select w.inc from taskq.worker w where w.inc = l.worker order by w.seq desc limit 1) is null
 	) silent,
 	(extract(epoch from clock_timestamp()) * 1000000)::int8 clock,
 	(select coalesce(bit_xor(hashtextextended(p.name, p.what)), 0) from taskq.pause p) paused,

@@ -1,10 +1,11 @@
 -- worker_beat: touches the worker's own row only; leases are never extended one by one.  No row came back: I was declared dead.
 -- And tasks under this worker's leases that somebody else ended.
 -- $1 inc int4
+-- $2 seq int8           of the last step that is known: it may be more by now, never less
 -- result: inc int4, id uuid (null: none)
 -- tables: worker, lease, done
 with w as (
-	update taskq.worker set seen = now() where inc = $1 returning inc
+	update taskq.worker set seen = now() where inc = $1 and seq >= $2 returning inc
 )
 select w.inc, c.id
 from w

@@ -6,6 +6,8 @@
 -- $5 home uuid          null: not known
 -- tables: worker, serves
 with w as (
-	insert into taskq.worker (inc, node, boot, home) values ($1, $2, $3, $5) on conflict do nothing
+	insert into taskq.worker (inc, node, boot, home)
+	select $1, $2, $3, $5 where not exists (select from taskq.worker w where w.inc = $1)
+	on conflict do nothing
 )
 insert into taskq.serves (inc, name) select $1, n from unnest($4) n on conflict do nothing

@@ -123,7 +123,9 @@ claim_add(struct store_worker *w, struct request *r)
 	stmt_int8(t, lease_id);
 	claim_bind_probes(w, t, claims, true);
 	bind_turns(w, t, &st->copy, claims);
-	stmt_int4(request_stmt(r, SQL_WORKER_LOOK), w->inc);
+	t = request_stmt(r, SQL_WORKER_LOOK);
+	stmt_int4(t, w->inc);
+	stmt_int8(t, w->seq);
 }
 
 void

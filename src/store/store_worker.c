@@ -161,12 +161,14 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 	struct store_worker *w = s->worker;
 	struct beating *g = mem_zalloc(sizeof(*g));
 	struct request *r = read_request(s, on_beat, g);
+	struct stmt *t = request_stmt(r, SQL_WORKER_BEAT);
 
 	ASSERT(w != NULL);
 	g->worker = w;
 	g->inc = w->inc;
 	g->fn = fn;
 	g->arg = arg;
-	stmt_int4(request_stmt(r, SQL_WORKER_BEAT), g->inc);
+	stmt_int4(t, g->inc);
+	stmt_int8(t, w->seq);
 	request_send(w->pool, r);
 }

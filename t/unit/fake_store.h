@@ -463,4 +463,10 @@ fake_pause_answer(enum store_status status)
 	fn(fake.pause.arg, status, status == STORE_OK, status == STORE_OK ? &p : NULL);
 }
 
+void
+store_outcome_count(
+    enum store_outcome_kind kind UNUSED, struct span queue UNUSED, struct span task_type UNUSED, int64_t ran UNUSED)
+{
+}
+
 #endif

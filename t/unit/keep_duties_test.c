@@ -9,13 +9,13 @@
 #include "keep/keep.h"
 #include "log/log.h"
 #include "spool/spool.h"
-#include "store/store_deliver.h"
 #include "store/store_dead.h"
+#include "store/store_deliver.h"
 #include "store/store_sweep.h"
 #include "store/store_upkeep.h"
 #include "store/store_watch.h"
 
-#include "tap.h"
+#include "turn.h"
 
 /* --- a store that notes what was asked ---------------------------------------------------------------------------------------------- */
 
@@ -151,34 +151,7 @@ store_place(const struct store *s UNUSED)
 	return 1;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------------------------------------ */
-
-static bool (*until_what)(void);
-static bool until_met;
-static struct loop_timer *until_timer;
-static int64_t until_deadline;
-
-static void
-until_look(void *arg UNUSED)
-{
-	until_met = until_what();
-	if (until_met || clock_now() > until_deadline)
-		loop_stop(loop);
-	else
-		loop_timer_set(until_timer, 500);
-}
-
-static bool
-until(bool (*what)(void), const char *name)
-{
-	until_what = what;
-	until_deadline = clock_now() + 20 * CLOCK_SECOND;
-	until_timer = loop_timer_new(loop, until_look, NULL);
-	loop_timer_set(until_timer, 0);
-	loop_run(loop);
-	loop_timer_free(&until_timer);
-	return ok(until_met, "%s", name);
-}
+/* --- what is waited for ------------------------------------------------------------------------------------------------------------ */
 
 static int
 times(const char *word)
@@ -268,36 +241,36 @@ test_duties(struct keep *k, const struct keep_options *o)
 	int64_t inc = 0;
 	int waits = 0;
 
-	until(first_round, "at the start each duty is done once");
+	turn_until(loop, first_round, "at the start each duty is done once");
 	gone(o->gone_pipe[1], 7);
 	gone(o->gone_pipe[1], 8);
-	until(released, "dead workers are released as they are reported");
+	turn_until(loop, released, "dead workers are released as they are reported");
 
 	fake.notes[0] = '\0';
 	fake.promote_next = 10 * CLOCK_MS;
 	wake_keeper_ring(wake);
-	until(promoted_three, "promote comes again when the next is due");
+	turn_until(loop, promoted_three, "promote comes again when the next is due");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), -1, "who was released is not in the pipe any more");
 	fake.promote_next = -1;
 
 	fake.notes[0] = '\0';
-	until(watched, "at rest one watch looks for many");
+	turn_until(loop, watched, "at rest one watch looks for many");
 	is_int(times("lapse ") + times("expire ") + times("reap ") + times("pauses "), 0,
 	    "and they do not look themselves");
 	fake.lapse_due = 0;
-	until(lapsed, "unless it says that there is something");
+	turn_until(loop, lapsed, "unless it says that there is something");
 	is_int(times("expire "), 0, "and who it says so of");
 	fake.lapse_due = INT64_MAX;
 
 	fake.notes[0] = '\0';
 	fake.away = true;
 	gone(o->gone_pipe[1], 9);
-	until(failed_twice, "what fails is repeated");
+	turn_until(loop, failed_twice, "what fails is repeated");
 	is_int(times("release:9 "), 0, "and not forgotten");
 	MUST(ioctl(o->gone_pipe[0], FIONREAD, &waits) == 0);
 	is_int(waits, sizeof(inc), "nor with this keeper, should it die: it is in the pipe until it is done");
 	keep_drain(k);
-	until(over, "a drain does not wait for a database that is away");
+	turn_until(loop, over, "a drain does not wait for a database that is away");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), sizeof(inc), "what was not done is handed on");
 	is_int(inc, 9, "for the next keeper");
 }
@@ -315,7 +288,9 @@ leave(int64_t inc, uint64_t place, int n, bool spoil)
 	struct buf b = { 0 };
 
 	for (int i = 0; i < n; i++) {
-		struct spool_record r = { .id = { .b = { [0] = 1, [15] = (uint8_t)i } }, .hi = { .b = { [15] = 9 } }, .delay = i };
+		struct spool_record r = {
+			.id = { .b = { [0] = 1, [15] = (uint8_t)i } }, .hi = { .b = { [15] = 9 } }, .delay = i
+		};
 
 		spool_record_put(&b, &r);
 		if (spoil && i == 0)
@@ -342,10 +317,11 @@ done_for(void (*what)(void), const struct keep_options *o)
 	fake.notes[0] = text[0] = '\0';
 	what();
 	gone(o->gone_pipe[1], 7);
-	until(released_seven, "the worker is released");
+	turn_until(loop, released_seven, "the worker is released");
 	snprintf(notes, sizeof(notes), "%s", fake.notes);
 	for (char *save, *word = strtok_r(notes, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
-		if (strncmp(word, "deliver", 7) == 0 || strncmp(word, "release", 7) == 0 || strncmp(word, "refuse", 6) == 0)
+		if (strncmp(word, "deliver", 7) == 0 || strncmp(word, "release", 7) == 0 ||
+		    strncmp(word, "refuse", 6) == 0)
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", word);
 	return text;
 }
@@ -404,7 +380,8 @@ test_spool(const struct keep_options *o)
 	is_str(done_for(spoilt, o), "deliver:2 release:7 ", "of a damaged file what can be read");
 	is_int(left(&bad), 0, "it holds nobody up");
 	is_int(bad, 1, "but is set aside");
-	is_str(done_for(poisoned, o), "refuse:3 deliver:1 refuse:1 deliver:1 release:7 ", "one that is refused keeps no other back");
+	is_str(done_for(poisoned, o), "refuse:3 deliver:1 refuse:1 deliver:1 release:7 ",
+	    "one that is refused keeps no other back");
 	is_int(left(&bad), 0, "nor the worker");
 	is_int(bad, 2, "and its file is set aside");
 	is_str(done_for(foreign, o), "release:7 ", "what is of another database is not delivered");
@@ -421,11 +398,11 @@ test_spool_away(struct keep *k, const struct keep_options *o)
 	fake.notes[0] = '\0';
 	leave(8, 1, 3, false);
 	gone(o->gone_pipe[1], 8);
-	until(failed_twice, "while the database is away it is tried again");
+	turn_until(loop, failed_twice, "while the database is away it is tried again");
 	is_int(times("release"), 0, "nothing is released before the delivery");
 	is_int(left(&bad), 2, "and nothing is lost");
 	keep_drain(k);
-	until(over, "a drain does not wait for it");
+	turn_until(loop, over, "a drain does not wait for it");
 }
 
 static void
@@ -439,7 +416,7 @@ test_spools(struct keep_options *o)
 	is_over = fake.silent = fake.away = false;
 	o->spool = keep_spool_new(&so);
 	k = keep_new(o);
-	until(promoted, "a keeper with a spool");
+	turn_until(loop, promoted, "a keeper with a spool");
 	test_spool(o);
 	test_spool_away(k, o);
 	fake_close();
@@ -473,18 +450,18 @@ main(void)
 	is_over = fake.away = false;
 	fake.notes[0] = '\0';
 	k = keep_new(&o);
-	until(promoted, "the next keeper works");
+	turn_until(loop, promoted, "the next keeper works");
 	keep_drain(k);
-	until(over, "and drains");
+	turn_until(loop, over, "and drains");
 	fake_close();
 	keep_free(&k);
 
 	is_over = false;
 	fake.silent = fake.away = true;
 	k = keep_new(&o);
-	until(asked, "a duty is on its way to a database that does not answer");
+	turn_until(loop, asked, "a duty is on its way to a database that does not answer");
 	keep_drain(k);
-	until(over, "a drain does not wait for it");
+	turn_until(loop, over, "a drain does not wait for it");
 	fake_close();
 	keep_free(&k);
 	test_spools(&o);

@@ -8,7 +8,7 @@
 #include "run/run_outcome.h"
 
 #include "fake_launcher.h"
-#include "tap.h"
+#include "turn.h"
 
 static struct conf *conf;
 static struct exec_env env;
@@ -22,22 +22,12 @@ on_end(struct exec_run *x UNUSED)
 	loop_stop(env.loop);
 }
 
-static void
-on_late(void *arg UNUSED)
-{
-	loop_stop(env.loop);
-}
-
 /* Runs the loop until the run has ended, at most some seconds. */
 static void
 wait_end(void)
 {
-	struct loop_timer *late = loop_timer_new(env.loop, on_late, NULL);
-
-	loop_timer_set(late, 20 * CLOCK_SECOND);
 	if (!ended)
-		loop_run(env.loop);
-	loop_timer_free(&late);
+		turn_for(env.loop, TURN_PATIENCE);
 	if (!ok(ended, "the run ended"))
 		exit(1);
 	run_outcome_judge(NULL, &run.end);

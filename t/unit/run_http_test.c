@@ -6,7 +6,7 @@
 #include "run/exec.h"
 
 #include "t/unit/fake_service.h"
-#include "t/unit/tap.h"
+#include "t/unit/turn.h"
 
 static struct conf *conf;
 static struct conf_handler handler;
@@ -22,20 +22,10 @@ on_end(struct exec_run *x UNUSED)
 }
 
 static void
-on_late(void *arg UNUSED)
-{
-	loop_stop(env.loop);
-}
-
-static void
 turn(int64_t us)
 {
-	struct loop_timer *late = loop_timer_new(env.loop, on_late, NULL);
-
-	loop_timer_set(late, us);
 	if (!ended)
-		loop_run(env.loop);
-	loop_timer_free(&late);
+		turn_for(env.loop, us);
 }
 
 static void

@@ -8,7 +8,7 @@
 #include "run/launch_client.h"
 
 #include "fake_launcher.h"
-#include "tap.h"
+#include "turn.h"
 
 #define RUNS 4
 
@@ -61,12 +61,6 @@ on_begun(struct exec_run *x, int64_t since UNUSED)
 }
 
 static void
-on_late(void *arg UNUSED)
-{
-	loop_stop(env.loop);
-}
-
-static void
 on_turn(void *arg UNUSED)
 {
 	exec_turn(&env);
@@ -80,16 +74,6 @@ changed(void *arg UNUSED)
 	loop_timer_set(turn, 0);
 }
 
-static void
-loop_for_a_while(void)
-{
-	struct loop_timer *late = loop_timer_new(env.loop, on_late, NULL);
-
-	loop_timer_set(late, 20 * CLOCK_SECOND);
-	loop_run(env.loop);
-	loop_timer_free(&late);
-}
-
 /* `n` tasks for the handler, once it has a child; they are written together. */
 static void
 begin(int which, int n)
@@ -98,7 +82,7 @@ begin(int which, int n)
 
 	first = 0;
 	for (int i = 0; i < 1000 && !exec_ready(&env, h); i++)
-		loop_for_a_while();
+		turn_for(env.loop, TURN_PATIENCE);
 	memset(ends, 0, sizeof(ends));
 	memset(begins, 0, sizeof(begins));
 	for (int i = 0; i < n; i++) {
@@ -127,7 +111,7 @@ wait_ends(int n)
 {
 	first = n;
 	if ((int)strlen(ends) < n)
-		loop_for_a_while();
+		turn_for(env.loop, TURN_PATIENCE);
 	if (!is_int((int)strlen(ends), n, "%d ends", n))
 		exit(1);
 }

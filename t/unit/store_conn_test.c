@@ -1,5 +1,4 @@
 /* store_conn_test.c - a store comes up, says what is missing, and comes back after its line is lost. */
-#include "log/log.h"
 #include "store_pg.h"
 
 static struct store *
@@ -74,14 +73,9 @@ test_nobody_there(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
 	struct store *s;
 
-	if (log_open(&log) != 0)
-		return 1;
 	pg_begin("conn");
-	pg_loop = loop_new();
 	s = open_store(&pg_conf);
 	ok(store_not_ready(s) != NULL, "not ready at once");
 	pg_sql("create schema taskq");
@@ -97,7 +91,5 @@ main(void)
 	test_lost(s);
 	store_close(&s);
 	ok(s == NULL, "closed");
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

@@ -1,5 +1,4 @@
 /* store_control_test.c - what somebody says about running: pauses, and who is told of them. */
-#include "log/log.h"
 #include "store_pg.h"
 
 static struct store *store;
@@ -114,26 +113,14 @@ test_pauses(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = { .conf = &pg_conf,
-		.node = "n1",
-		.boot = id_random(),
-		.submit_connections = 2,
-		.worker = true,
-		.keeper = true };
+	struct store_options o = {
+		.node = "n1", .boot = id_random(), .submit_connections = 2, .worker = true, .keeper = true
+	};
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("control");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	pg_loop = o.loop = loop_new();
+	pg_begin_whole("control", PG_WHOLE);
 	o.wake = wake = wake_new();
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	store = pg_open(&o);
 	test_pauses();
 	store_close(&store);
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

@@ -1,5 +1,4 @@
 /* store_deliver_test.c - outcomes of a dead worker: each kind is written once, however often it is delivered, and none that came too late. */
-#include "log/log.h"
 #include "store/store_deliver.h"
 #include "store_pg.h"
 
@@ -65,7 +64,7 @@ claim_all(void)
 		.task_type = SPAN("x"), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
 	};
 	int left = TASKS, most = TASKS;
 	struct store_step s = { .probes = &probe, .nprobes = 1, .turns = &most, .nturns = 1 };
@@ -184,23 +183,14 @@ test_late(const struct store_outcome *early)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", LOG_LEVEL_CRIT, LOG_FORMAT_LOGFMT };
-	struct store_options o = { .conf = &pg_conf,
-		.node = "n1",
-		.boot = id_random(),
-		.submit_connections = 1,
-		.worker = true,
-		.keeper = true };
+	struct store_options o = {
+		.node = "n1", .boot = id_random(), .submit_connections = 1, .worker = true, .keeper = true
+	};
 	struct store_outcome early[6];
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("deliver");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	pg_loop = o.loop = loop_new();
+	pg_begin_whole("deliver", PG_WHOLE);
 	o.boot_at = clock_now();
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	store = pg_open(&o);
 	ok(store_place(store) != 0, "the database has a name among all");
 	claim_all();
 	is_int(ntasks, TASKS, "claimed");
@@ -209,7 +199,5 @@ main(void)
 	test_refused();
 	test_late(early);
 	store_close(&store);
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

@@ -1,5 +1,4 @@
 /* store_exact_test.c - claims from queues with limits and from lanes in order, by two workers at the same time. */
-#include "log/log.h"
 #include "store_pg.h"
 
 #define WORKERS 2
@@ -159,7 +158,7 @@ submit(const char *queue, const char *group, const char *key, int priority, int6
 		.priority = priority,
 		.delay = delay };
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
 	};
 	bool done = false;
 
@@ -335,21 +334,12 @@ test_rate(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = {
-		.conf = &pg_conf, .boot = id_random(), .submit_connections = 1, .worker = true, .keeper = true
-	};
+	struct store_options o = { .boot = id_random(), .submit_connections = 1, .worker = true, .keeper = true };
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("exact");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	pg_loop = o.loop = loop_new();
+	pg_begin_whole("exact", PG_WHOLE);
 	for (int i = 0; i < WORKERS; i++) {
 		o.node = i == 0 ? "n1" : "n2";
-		sides[i].store = store_open(&o);
-		is_str(pg_wait_ready(sides[i].store), NULL, "ready");
+		sides[i].store = pg_open(&o);
 	}
 	test_concurrency();
 	test_gate();
@@ -359,7 +349,5 @@ main(void)
 	test_rate();
 	for (int i = 0; i < WORKERS; i++)
 		store_close(&sides[i].store);
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

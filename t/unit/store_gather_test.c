@@ -51,11 +51,13 @@ test_beside(void)
 	gather_landed(&g, 16, 3 * CLOCK_MS, 0, T0);
 	gather_left(&g);
 	is_int(gather_hold(&g, 1, T0), 5 * CLOCK_MS, "beside a batch under way one waits");
-	is_int(gather_hold(&g, 200, T0 + CLOCK_MS), 4 * CLOCK_MS, "and so do many, counted from when the first of them came");
+	is_int(gather_hold(&g, 200, T0 + CLOCK_MS), 4 * CLOCK_MS,
+	    "and so do many, counted from when the first of them came");
 	is_int(gather_hold(&g, 1000, T0 + CLOCK_MS), 0, "a full batch leaves");
 	is_int(gather_hold(&g, 1, T0 + 5 * CLOCK_MS), 0, "and few leave when the one under way must be stuck");
 	g.alone = true;
-	is_int(gather_hold(&g, 1, T0 + 3 * CLOCK_MS), 0, "the only process that submits waits for the time of a commit");
+	is_int(
+	    gather_hold(&g, 1, T0 + 3 * CLOCK_MS), 0, "the only process that submits waits for the time of a commit");
 	gather_left(&g);
 	g.took = 100 * CLOCK_SECOND;
 	ok(gather_hold(&g, 1, T0) <= 5 * CLOCK_MS, "a batch that is stuck delays nobody for longer than 5 ms");

@@ -15,11 +15,10 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "log/log.h"
 #include "store/store.h"
 #include "store/store_hand.h"
-#include "tap.h"
-
-#define PATIENCE (20 * CLOCK_SECOND)
+#include "turn.h"
 
 static char pg_server[512], pg_name[64], pg_conninfo[700];
 static struct conf pg_conf;
@@ -58,16 +57,6 @@ pg_say(PGconn *pg, const char *fmt, ...)
 /* --- a database ------------------------------------------------------------------------------------------------------ */
 
 TAP_FN void
-pg_drop(void)
-{
-	PGconn *pg = PQconnectdb(pg_server);
-
-	PQfinish(pg_side);
-	pg_say(pg, "drop database if exists %s with (force)", pg_name);
-	PQfinish(pg);
-}
-
-TAP_FN void
 pg_conf_fill(struct conf *c, const char *conninfo)
 {
 	c->postgres.conninfo = conninfo;
@@ -83,13 +72,16 @@ pg_conf_fill(struct conf *c, const char *conninfo)
 	c->work.grace = 5 * CLOCK_SECOND;
 }
 
-/* A fresh database, not migrated yet. */
+/* A fresh database, not migrated yet, and a loop.  TEST_DEBUG shows the log. */
 TAP_FN void
 pg_begin(const char *test)
 {
+	const struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
+		LOG_FORMAT_LOGFMT };
 	const char *server = getenv("TASKQ_TEST_PG");
 	PGconn *pg;
 
+	MUST(log_open(&log) == 0);
 	if (server == NULL || server[0] == '\0')
 		skip_all("TASKQ_TEST_PG names no server");
 	snprintf(pg_server, sizeof(pg_server), "%s dbname=postgres", server);
@@ -104,6 +96,7 @@ pg_begin(const char *test)
 	PQfinish(pg);
 	pg_side = PQconnectdb(pg_conninfo);
 	pg_conf_fill(&pg_conf, pg_conninfo);
+	pg_loop = loop_new();
 }
 
 /* --- a loop ------------------------------------------------------------------------------------------------------------ */
@@ -129,7 +122,7 @@ pg_wait_look(void *arg)
 TAP_FN bool
 pg_wait(const bool *flag)
 {
-	struct pg_wait w = { NULL, flag, clock_now() + PATIENCE };
+	struct pg_wait w = { NULL, flag, clock_now() + TURN_PATIENCE };
 
 	w.timer = loop_timer_new(pg_loop, pg_wait_look, &w);
 	loop_timer_set(w.timer, 0);
@@ -142,20 +135,14 @@ pg_wait(const bool *flag)
 TAP_FN void
 pg_turn(int64_t us)
 {
-	bool never = false;
-	struct pg_wait w = { NULL, &never, clock_now() + us };
-
-	w.timer = loop_timer_new(pg_loop, pg_wait_look, &w);
-	loop_timer_set(w.timer, 0);
-	loop_run(pg_loop);
-	loop_timer_free(&w.timer);
+	turn_for(pg_loop, us);
 }
 
 /* Turns it until the store is ready; returns what is missing when that does not come. */
 TAP_FN const char *
 pg_wait_ready(struct store *s)
 {
-	int64_t deadline = clock_now() + PATIENCE;
+	int64_t deadline = clock_now() + TURN_PATIENCE;
 
 	while (store_not_ready(s) != NULL && clock_now() < deadline)
 		pg_turn(5 * CLOCK_MS);
@@ -166,7 +153,7 @@ pg_wait_ready(struct store *s)
 TAP_FN const char *
 pg_wait_sql(const char *want, const char *sql)
 {
-	int64_t deadline = clock_now() + PATIENCE;
+	int64_t deadline = clock_now() + TURN_PATIENCE;
 	const char *got;
 
 	while (strcmp(got = pg_sql("%s", sql), want) != 0 && clock_now() < deadline)
@@ -371,9 +358,55 @@ proxy_end(void)
 
 	close(proxy_line);
 	waitpid(proxy_pid, NULL, 0);
+	proxy_pid = 0;
 	snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", proxy_dir);
 	unlink(path);
 	rmdir(proxy_dir);
+}
+
+/* --- from the beginning to the end ---------------------------------------------------------------------------------------- */
+
+enum pg_line { PG_WHOLE, PG_CUT }; /* CUT: stores connect through the proxy */
+
+/* A fresh database with its schema. */
+TAP_FN void
+pg_begin_whole(const char *test, enum pg_line line)
+{
+	pg_begin(test);
+	is_int(store_migrate(&pg_conf), 0, "migrated");
+	if (line == PG_CUT) {
+		proxy_begin();
+		pg_conf.postgres.conninfo = proxy_conninfo;
+	}
+}
+
+/* A store of these options, ready; the loop and the configuration are the test's. */
+TAP_FN struct store *
+pg_open(struct store_options *o)
+{
+	struct store *s;
+
+	o->loop = pg_loop;
+	o->conf = &pg_conf;
+	s = store_open(o);
+	is_str(pg_wait_ready(s), NULL, "ready");
+	return s;
+}
+
+/* Every store is closed.  Returns the exit status of the test. */
+TAP_FN int
+pg_end(void)
+{
+	PGconn *pg;
+
+	if (proxy_pid > 0)
+		proxy_end();
+	loop_free(&pg_loop);
+	PQfinish(pg_side);
+	pg = PQconnectdb(pg_server);
+	pg_say(pg, "drop database if exists %s with (force)", pg_name);
+	PQfinish(pg);
+	return done();
 }
 
 #endif

@@ -1,6 +1,5 @@
 /* store_pull_test.c - leases of clients: claimed one by one, extended, ended by every word, lapsed; on whole lines and on lines that are
  * cut. */
-#include "log/log.h"
 #include "store_pg.h"
 
 #define MANY 40
@@ -24,7 +23,8 @@ static struct {
 /* --- what the store asks: nothing said is a crash, anything said is what it says -------------------------------------------------- */
 
 static bool
-judge(void *arg, const struct conf *c, struct arena *a, const struct store_held *h, struct span report, struct store_outcome *o)
+judge(void *arg, const struct conf *c, struct arena *a, const struct store_held *h, struct span report,
+    struct store_outcome *o)
 {
 	struct task_failure *f = arena_alloc(a, sizeof(*f));
 
@@ -208,7 +208,7 @@ submit(const char *queue, const char *type, int priority, int n)
 		.max_attempts = 3,
 		.priority = priority };
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
 	};
 	int i, left = n;
 
@@ -467,26 +467,16 @@ configure(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = { .conf = &pg_conf,
-		.node = "n1",
+	struct store_options o = { .node = "n1",
 		.boot = id_random(),
 		.submit_connections = 1,
 		.read_connections = 1,
 		.keeper = true,
 		.judge = judge };
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("pull");
+	pg_begin_whole("pull", PG_CUT);
 	configure();
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	proxy_begin();
-	pg_conf.postgres.conninfo = proxy_conninfo;
-	pg_loop = o.loop = loop_new();
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	store = pg_open(&o);
 	test_claim();
 	test_exact();
 	test_holes();
@@ -495,8 +485,5 @@ main(void)
 	test_lapse();
 	test_cuts();
 	store_close(&store);
-	proxy_end();
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

@@ -1,5 +1,4 @@
 /* store_storm_test.c - sessions die at random while tasks are submitted and worked on: each is stored once and finished once. */
-#include "log/log.h"
 #include "store_pg.h"
 
 #define TASKS 3000
@@ -54,7 +53,7 @@ submit_more(void)
 		struct store_submission in = { .request = &requests[sent % 3],
 			.surface = TASK_SURFACE_V1,
 			.tenant = SPAN("t"),
-			.deadline = clock_now() + PATIENCE };
+			.deadline = clock_now() + TURN_PATIENCE };
 
 		snprintf(keys[sent], sizeof(keys[sent]), "k%d", sent);
 		in.key = span_of(keys[sent]);
@@ -99,7 +98,9 @@ on_step(void *arg, const struct store_stepped *s)
 static void
 on_look(void *arg, const struct store_look *l)
 {
-	struct store_step step = { .outcomes = outcomes, .noutcomes = noutcomes, .probes = probes, .turns = turns, .nturns = 1 };
+	struct store_step step = {
+		.outcomes = outcomes, .noutcomes = noutcomes, .probes = probes, .turns = turns, .nturns = 1
+	};
 	int i;
 
 	(void)arg;
@@ -122,21 +123,12 @@ look(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = {
-		.conf = &pg_conf, .node = "n1", .boot = id_random(), .submit_connections = 2, .worker = true
-	};
+	struct store_options o = { .node = "n1", .boot = id_random(), .submit_connections = 2, .worker = true };
 	const char *types[] = { "a", "b", "c" };
 	int i;
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("storm");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	pg_loop = o.loop = loop_new();
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	pg_begin_whole("storm", PG_WHOLE);
+	store = pg_open(&o);
 	for (i = 0; i < 3; i++)
 		requests[i] = (struct task_request){ .task_type = span_of(types[i]),
 			.queue = SPAN("q"),
@@ -160,7 +152,5 @@ main(void)
 	loop_timer_free(&storm);
 	store_close(&store);
 	is_str(pg_sql("select count(*) from taskq.lease"), "0", "nor leased");
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

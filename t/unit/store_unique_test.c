@@ -1,5 +1,4 @@
 /* store_unique_test.c - of all tasks that want one name one has it at a time, whatever happens to the line. */
-#include "log/log.h"
 #include "store_pg.h"
 
 static struct store *store;
@@ -42,7 +41,7 @@ post(const struct task_request *r, const char *tenant, const char *key, struct a
 		.surface = TASK_SURFACE_V1,
 		.tenant = span_of(tenant),
 		.key = span_of(key),
-		.deadline = clock_now() + PATIENCE };
+		.deadline = clock_now() + TURN_PATIENCE };
 
 	*x = (struct answer){ 0 };
 	store_submit(store, &in, on_answer, x);
@@ -343,20 +342,11 @@ test_purge(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = { .conf = &pg_conf, .node = "n1", .submit_connections = 2, .keeper = true };
+	struct store_options o = { .node = "n1", .submit_connections = 2, .keeper = true };
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("unique");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	proxy_begin();
-	pg_conf.postgres.conninfo = proxy_conninfo;
+	pg_begin_whole("unique", PG_CUT);
 	pg_conf.postgres.lock_timeout = 3 * CLOCK_SECOND; /* enough for all that goes past a lock */
-	pg_loop = o.loop = loop_new();
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	store = pg_open(&o);
 	test_live();
 	test_queued();
 	test_window();
@@ -368,12 +358,8 @@ main(void)
 	test_purge();
 	store_close(&store);
 	o.submit_connections = 1;
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready with one connection");
+	store = pg_open(&o);
 	test_turns();
 	store_close(&store);
-	proxy_end();
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

@@ -1,5 +1,4 @@
 /* store_worker_test.c - claims, outcomes and give-backs, on whole lines and on lines that are cut. */
-#include "log/log.h"
 #include "store_pg.h"
 
 static struct store *store;
@@ -170,7 +169,7 @@ submit(const char *type, int n)
 		.task_type = span_of(type), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
 	};
 	int i, left = n;
 
@@ -677,27 +676,15 @@ test_duties(void)
 int
 main(void)
 {
-	struct log_settings log = { "stderr", getenv("TEST_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_CRIT,
-		LOG_FORMAT_LOGFMT };
-	struct store_options o = { .conf = &pg_conf,
-		.node = "n1",
-		.boot = id_random(),
-		.submit_connections = 1,
-		.worker = true,
-		.keeper = true };
+	struct store_options o = {
+		.node = "n1", .boot = id_random(), .submit_connections = 1, .worker = true, .keeper = true
+	};
 
-	if (log_open(&log) != 0)
-		return 1;
-	pg_begin("worker");
-	is_int(store_migrate(&pg_conf), 0, "migrated");
-	proxy_begin();
-	pg_conf.postgres.conninfo = proxy_conninfo;
-	pg_loop = o.loop = loop_new();
+	pg_begin_whole("worker", PG_CUT);
 	o.wake = wake = wake_new();
 	o.boot_at = clock_now();
 	ok(id_parse(SPAN("00000000-0000-4000-8000-000000000001"), &o.home), "a home");
-	store = store_open(&o);
-	is_str(pg_wait_ready(store), NULL, "ready");
+	store = pg_open(&o);
 	test_life();
 	test_mark();
 	test_mixed();
@@ -710,8 +697,5 @@ main(void)
 	test_lost();
 	test_duties();
 	store_close(&store);
-	proxy_end();
-	loop_free(&pg_loop);
-	pg_drop();
-	return done();
+	return pg_end();
 }

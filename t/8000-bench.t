@@ -29,7 +29,7 @@ my @mix = qw(rate self plain wal);
 my @list = qw(rate p50_ms p99_ms);
 my @times = qw(rate offered p50_ms p90_ms p99_ms worst_ms submit_p99_ms);
 my %own = (list => \@list, get => \@list, map({ ("list-differ-$_" => [@list, 'wait_ms']) } 1, 2, 4, 10), drain => [qw(rate limit ratio wal batch)], map({ ("drain-$_" => [qw(rate limit ratio self wal batch)]) } qw(2m 10m)),
-	mix => [qw(rate limit ratio wal)], 'mix-held' => \@mix, 'mix-beside' => \@mix, map({ ("latency-$_" => \@times) } 10, 50, 90), wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)],
+	mix => [qw(rate limit ratio wal)], 'mix-held' => \@mix, 'mix-beside' => \@mix, map({ ("latency-$_" => \@times) } 10, 50, 90), wake => [qw(p50_ms p99_ms)], rest => [qw(queries dirty_mib pss_mib)], 'rest-loaded' => [qw(dirty_mib pss_mib loaded_mib)],
 	map({ ($_ => [qw(rate batch)]) } qw(pool pool-python exec http lease)));
 for my $s (@{ $all->{scenarios} }) {
 	next if $s->{skipped};

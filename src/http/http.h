@@ -137,6 +137,7 @@ void http_server_reload(struct http_server *s,
  * with Connection: close; then drained() on a later turn. */
 void http_server_drain(struct http_server *s);
 int http_server_open(const struct http_server *s); /* connections: who is left, for the drain's log line */
+void http_server_rest(struct http_server *s); /* frees what is kept for the next rush */
 /* Closes what is open.  Requests that a handler still holds may be answered later (the answer is dropped), while the loop lives. */
 void http_server_free(struct http_server **s);
 

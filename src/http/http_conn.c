@@ -89,6 +89,16 @@ http_conn_close(struct http_conn *c)
 	http_server_conn_gone(s);
 }
 
+void
+http_conn_rest(struct http_conn *c)
+{
+	MAGIC_CHECK(c, HTTP_CONN_MAGIC);
+	if (c->in.len == 0)
+		buf_free(&c->in);
+	if (c->out.len == 0)
+		buf_free(&c->out);
+}
+
 /* --- bytes --------------------------------------------------------------------------------------------------------------------- */
 
 static void

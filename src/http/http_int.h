@@ -265,6 +265,7 @@ struct http_conn {
 
 void http_conn_open(struct http_server *s, int fd);
 void http_conn_close(struct http_conn *c);
+void http_conn_rest(struct http_conn *c);       /* frees its buffers while they are empty */
 void http_conn_event(void *conn, int events);   /* from the loop */
 bool http_conn_left(const struct http_conn *c); /* the client is gone, or has sent its last byte */
 void http_conn_touch(struct http_conn *c);      /* an answer is there: settles at the end of the turn */

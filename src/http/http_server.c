@@ -134,6 +134,29 @@ http_server_drain(struct http_server *s)
 		http_conn_drain(container_of(node, struct http_conn, node));
 }
 
+static void
+pool_free(struct http_server *s)
+{
+	struct list *node;
+
+	while ((node = list_first(&s->pool)) != NULL) {
+		list_remove(node);
+		http_request_free(container_of(node, struct http_request, node));
+	}
+	s->pooled = 0;
+}
+
+void
+http_server_rest(struct http_server *s)
+{
+	struct list *node, *next;
+
+	MAGIC_CHECK(s, HTTP_SERVER_MAGIC);
+	pool_free(s);
+	LIST_FOREACH_SAFE (node, next, &s->conns)
+		http_conn_rest(container_of(node, struct http_conn, node));
+}
+
 int
 http_server_open(const struct http_server *s)
 {
@@ -156,10 +179,7 @@ http_server_free(struct http_server **sp)
 		list_remove(node);
 		container_of(node, struct http_request, node)->s = NULL;
 	}
-	while ((node = list_first(&s->pool)) != NULL) {
-		list_remove(node);
-		http_request_free(container_of(node, struct http_request, node));
-	}
+	pool_free(s);
 	loop_timer_free(&s->clock);
 	loop_timer_free(&s->pause);
 	loop_timer_free(&s->flush);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -27,6 +28,8 @@
 
 #define ROLE_BEAT CLOCK_SECOND        /* between heartbeats */
 #define ROLE_LEAVE (2 * CLOCK_SECOND) /* for the role's now() to take effect */
+#define ROLE_BUSY (5 * CLOCK_MS)      /* of CPU between two heartbeats: that is work */
+#define ROLE_QUIET 3                  /* heartbeats without */
 
 enum role_phase { ROLE_RUNNING, ROLE_DRAINING, ROLE_LEAVING, ROLE_DONE };
 
@@ -40,6 +43,9 @@ struct role {
 	struct loop *loop;
 	struct loop_timer *beat;
 	struct loop_timer *deadline;
+	int64_t cpu; /* used up to the last heartbeat, us */
+	bool worked; /* since it came to rest */
+	int quiet;   /* heartbeats since then */
 	enum role_phase phase;
 	int exit_code;
 };
@@ -51,6 +57,34 @@ role_panic(const char *text)
 	log_crit("we are wrong", log_str("what", text));
 }
 
+static int64_t
+cpu_used(void)
+{
+	struct timespec t;
+
+	MUST(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
+	return (int64_t)t.tv_sec * CLOCK_SECOND + t.tv_nsec / 1000;
+}
+
+/* What a rush needed stays with the allocator, and with those who keep things for the next one, until somebody asks for it. */
+static void
+role_rest(struct role *r)
+{
+	int64_t cpu = cpu_used();
+	bool busy = cpu - r->cpu >= ROLE_BUSY;
+
+	r->cpu = cpu;
+	r->worked = r->worked || busy;
+	r->quiet = busy ? 0 : r->quiet + 1;
+	if (!r->worked || r->quiet < ROLE_QUIET)
+		return;
+	r->worked = false;
+	if (r->ops->rest != NULL && r->phase == ROLE_RUNNING)
+		r->ops->rest(r->arg);
+	mem_trim();
+	log_debug("at rest");
+}
+
 static void
 role_beat(void *arg)
 {
@@ -58,6 +92,7 @@ role_beat(void *arg)
 
 	MAGIC_CHECK(r, ROLE_MAGIC);
 	stats_heartbeat();
+	role_rest(r);
 	loop_timer_set(r->beat, ROLE_BEAT);
 }
 

@@ -1,7 +1,7 @@
 /* role.h - the skeleton shared by acceptor, worker, keeper and launcher: signals, slot, title, heartbeat, drain.
  *
  * SIGTERM drains; a second SIGTERM, or conf->drain_timeout after the first, ends now; SIGUSR1 reopens the log; the death of the supervisor is
- * a SIGTERM.  SIGINT, SIGHUP and SIGPIPE are ignored: a terminal sends them to everybody, but only the supervisor decides.
+ * a SIGTERM.  A process whose work is over gives its memory back.  SIGINT, SIGHUP and SIGPIPE are ignored: a terminal sends them to everybody, but only the supervisor decides.
  *
  *	int role_x(const struct super_child *me)
  *	{
@@ -24,6 +24,8 @@ struct role_ops {
 	 * signal, or kill_grace + 2 s after the deadline, exits with EX_TEMPFAIL. */
 	void (*now)(void *arg);
 	int64_t patience; /* added to the deadline: for the launcher, which others wait for; else 0 */
+	void (*rest)(
+	    void *arg); /* work is over for some seconds: what is kept for the next may go; null: nothing is kept */
 };
 
 struct role;

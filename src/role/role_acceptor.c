@@ -50,6 +50,15 @@ acceptor_now(void *arg)
 	role_done(a->role, EX_OK);
 }
 
+static void
+acceptor_rest(void *arg)
+{
+	struct acceptor *a = arg;
+
+	http_server_rest(a->server);
+	store_rest(a->store);
+}
+
 static struct store *
 open_store(const struct super_child *me, struct loop *loop, struct run_lapse *lapse)
 {
@@ -110,7 +119,9 @@ open_server(const struct super_child *me, struct loop *loop, struct acceptor *a)
 int
 role_acceptor(const struct super_child *me)
 {
-	static const struct role_ops ops = { .name = "acceptor", .drain = acceptor_drain, .now = acceptor_now };
+	static const struct role_ops ops = {
+		.name = "acceptor", .drain = acceptor_drain, .now = acceptor_now, .rest = acceptor_rest
+	};
 	struct acceptor a = { NULL };
 	struct run_lapse lapse = { me->guard, me->wake };
 	struct api_options ao = {

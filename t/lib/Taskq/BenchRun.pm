@@ -255,7 +255,15 @@ sub wake {
 sub memory {
 	my ($pid) = @_;
 	my $text = read_file("/proc/$pid/smaps_rollup") || '';
-	return map { my $name = $_; $text =~ /^$name:\s+(\d+)/m ? $1 : 0 } qw(Private_Dirty Pss);
+	return map { my $name = $_; $text =~ /^$name:\s+(\d+)/m ? $1 / 1024 : 0 } qw(Private_Dirty Pss);
+}
+
+# Of the largest process, MiB.
+sub largest {
+	my ($bench) = @_;
+	my @memory = map { [memory($_->{pid})] } $bench->{daemon}->roles;
+	my ($dirty, $pss) = map { my $i = $_; (sort { $b <=> $a } map { $_->[$i] } @memory)[0] } 0, 1;
+	return (dirty_mib => $dirty, pss_mib => $pss);
 }
 
 # A node with nothing to do: transactions a minute, milliseconds of CPU a minute, memory of the largest process.
@@ -271,10 +279,23 @@ sub rest {
 	my $transactions = $count->() - $before - 1;
 	my %now = $bench->cpu;
 	my $minutes = (time - $began) / 60;
-	my @memory = map { [memory($_->{pid})] } $bench->{daemon}->roles;
-	my ($dirty, $pss) = map { my $i = $_; (sort { $b <=> $a } map { $_->[$i] } @memory)[0] / 1024 } 0, 1;
 	$autovacuum->('on');
-	return (queries => $transactions / $minutes, dirty_mib => $dirty, pss_mib => $pss, cpu_ms => 1000 * ($now{taskqd} - $cpu{taskqd}) / $minutes);
+	return (queries => $transactions / $minutes, largest($bench), cpu_ms => 1000 * ($now{taskqd} - $cpu{taskqd}) / $minutes);
+}
+
+# The memory of a node that did everything for `rest` seconds and then nothing for `settle`.
+sub rest_loaded {
+	my ($bench) = @_;
+	my @loads = ([qw(--mode submit --connections 200)], [qw(--mode batch --connections 4)], [qw(--mode get --connections 50 --path /v1/tasks?limit=20)], [qw(--mode replay --connections 50)]);
+	my $most = 0;
+	for my $load (@loads) {
+		$bench->load('--seconds', $bench->{o}{rest} / @loads, @$load);
+		my %now = largest($bench);
+		$most = $now{dirty_mib} if $now{dirty_mib} > $most;
+	}
+	wait_for(sub { sleep 0.3; nothing_left($bench) }, 1200, 'all tasks to end');
+	sleep $bench->{o}{settle};
+	return (largest($bench), loaded_mib => $most);
 }
 
 1;

@@ -23,6 +23,7 @@ my @more = (
 	[cpu_service => $tenth, 'us of the service'],
 	[dirty_mib => $tenth, 'MiB private and dirty in the largest process'],
 	[pss_mib => $tenth, 'MiB of its share'],
+	[loaded_mib => $tenth, 'MiB private and dirty just after the load'],
 	[worst_ms => $tenth, 'ms at most'],
 	[p90_ms => $part, 'ms p90'],
 	[offered => $whole, 'tasks/s offered'],

@@ -87,22 +87,6 @@ api_call_body(struct api_call *c, json_t **body_r)
 	return api_refuse(c, "invalid_field", "", "expected an object");
 }
 
-bool
-api_call_no_members(struct api_call *c)
-{
-	json_t *body;
-	const char *name;
-
-	if (!api_call_body(c, &body))
-		return false;
-	name = json_object_iter_key(json_object_iter(body));
-	if (name != NULL)
-		(void)api_refuse(
-		    c, "unknown_field", arena_printf(http_arena(c->r), "/%.200s", name), "expected no members");
-	json_decref(body);
-	return name == NULL;
-}
-
 /* --- text ------------------------------------------------------------------------------------------------------------------ */
 
 const char *

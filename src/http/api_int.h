@@ -76,7 +76,6 @@ void api_reply_later(struct http_request *r, bool unknown);
 bool api_refuse(struct api_call *c, const char *code, const char *pointer, const char *detail); /* 400; false */
 /* The body, which may be missing (null), else must be an object; the caller drops it.  False: answered. */
 bool api_call_body(struct api_call *c, json_t **body_r) MUSTCHECK;
-bool api_call_no_members(struct api_call *c) MUSTCHECK; /* there is no body, or an empty object; false: answered */
 /* A time as text in the request's arena. */
 const char *api_time(struct http_request *r, int64_t wall) MUSTCHECK;
 const char *api_id(struct http_request *r, const struct id *id) MUSTCHECK;

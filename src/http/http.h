@@ -131,8 +131,6 @@ struct http_options {
 	void *arg;
 };
 struct http_server *http_server_new(const struct http_options *o) MUSTCHECK;
-void http_server_reload(struct http_server *s,
-    const struct conf *conf); /* limits and deadlines from now on; the caller keeps `conf` alive */
 /* Stops accepting, closes idle connections (one that has had no answer yet waits a second for its request), answers what is in flight
  * with Connection: close; then drained() on a later turn. */
 void http_server_drain(struct http_server *s);

@@ -13,6 +13,26 @@ struct gathered {
 	int hosts, lengths, codings, expects;
 };
 
+/* A comma-separated list of words holds this one, in any case. */
+static bool
+list_has(struct span list, const char *word)
+{
+	size_t i = 0, end, stop;
+
+	while (i < list.len) {
+		while (i < list.len && (list.ptr[i] == ' ' || list.ptr[i] == '\t' || list.ptr[i] == ','))
+			i++;
+		for (end = i; end < list.len && list.ptr[end] != ',';)
+			end++;
+		for (stop = end; stop > i && (list.ptr[stop - 1] == ' ' || list.ptr[stop - 1] == '\t');)
+			stop--;
+		if (span_ieq((struct span){ list.ptr + i, stop - i }, word))
+			return true;
+		i = end;
+	}
+	return false;
+}
+
 static void
 gather(const struct http_head *h, const char *bytes, struct gathered *g, bool *close_r)
 {
@@ -35,7 +55,7 @@ gather(const struct http_head *h, const char *bytes, struct gathered *g, bool *c
 			g->expect = f;
 			g->expects++;
 		} else if (name.len == 10 && span_ieq(name, "connection")) {
-			*close_r |= http_list_has(http_field_value(f, bytes), "close");
+			*close_r |= list_has(http_field_value(f, bytes), "close");
 		}
 	}
 }
@@ -124,23 +144,4 @@ http_frame_read(const struct http_head *h, const char *bytes, struct http_frame 
 	gather(h, bytes, &g, &f_r->close);
 	return read_length(bytes, &g, f_r, bad) && read_coding(h, bytes, &g, f_r, bad) &&
 	       read_host(h, bytes, &g, f_r, bad) && read_expect(h, bytes, &g, f_r, bad);
-}
-
-bool
-http_list_has(struct span list, const char *word)
-{
-	size_t i = 0, end, stop;
-
-	while (i < list.len) {
-		while (i < list.len && (list.ptr[i] == ' ' || list.ptr[i] == '\t' || list.ptr[i] == ','))
-			i++;
-		for (end = i; end < list.len && list.ptr[end] != ',';)
-			end++;
-		for (stop = end; stop > i && (list.ptr[stop - 1] == ' ' || list.ptr[stop - 1] == '\t');)
-			stop--;
-		if (span_ieq((struct span){ list.ptr + i, stop - i }, word))
-			return true;
-		i = end;
-	}
-	return false;
 }

@@ -81,8 +81,6 @@ struct http_frame {
 	bool expects; /* 100-continue */
 	bool close;   /* the client's last request on this connection */
 };
-/* True when a comma-separated list of words holds this one, in any case. */
-bool http_list_has(struct span list, const char *word);
 bool http_frame_read(
     const struct http_head *h, const char *bytes, struct http_frame *f_r, struct http_bad *bad) MUSTCHECK;
 

@@ -45,8 +45,9 @@ http_server_conn_gone(struct http_server *s)
 		loop_timer_set(s->drained, 0);
 }
 
-void
-http_server_reload(struct http_server *s, const struct conf *conf)
+/* Limits and deadlines. */
+static void
+configure(struct http_server *s, const struct conf *conf)
 {
 	const struct conf_http *h = &conf->http;
 
@@ -101,7 +102,7 @@ http_server_new(const struct http_options *o)
 	s->listeners = mem_zalloc((size_t)o->nlisteners * sizeof(struct loop_fd *) + 1);
 	for (i = 0; i < o->nlisteners; i++)
 		s->listeners[i] = loop_fd_new(o->loop, o->listeners[i], 0, http_accept_event, s);
-	http_server_reload(s, o->conf);
+	configure(s, o->conf);
 	return s;
 }
 

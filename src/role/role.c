@@ -96,6 +96,14 @@ role_beat(void *arg)
 	loop_timer_set(r->beat, ROLE_BEAT);
 }
 
+/* Title and slot: "running", "draining". */
+static void
+role_state(struct role *r, const char *word)
+{
+	stats_doing(word);
+	proc_title_set("taskqd: %s %d (%s)", r->ops->name, r->me->index, word);
+}
+
 /* The last resort: the role did not leave in time. */
 static void
 role_overdue(struct role *r)
@@ -225,13 +233,6 @@ struct loop *
 role_loop(struct role *r)
 {
 	return r->loop;
-}
-
-void
-role_state(struct role *r, const char *word)
-{
-	stats_doing(word);
-	proc_title_set("taskqd: %s %d (%s)", r->ops->name, r->me->index, word);
 }
 
 bool

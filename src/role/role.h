@@ -32,7 +32,6 @@ struct role;
 /* Attaches the slot, names the process, sets signals, drops to conf->user (unless it keeps root), watches the parent. */
 struct role *role_begin(const struct super_child *me, const struct role_ops *ops, void *arg) MUSTCHECK;
 struct loop *role_loop(struct role *r);
-void role_state(struct role *r, const char *word); /* title and slot: "running", "draining" */
 bool role_draining(const struct role *r);
 void role_done(struct role *r, int exit_code); /* leaves the loop after this turn; the first code counts */
 int role_run(struct role *r) MUSTCHECK; /* tells the supervisor "ready", runs the loop, frees the role; the exit code */

@@ -35,7 +35,7 @@ static const struct exec_kind *const kinds[] = {
 	[CONF_HANDLER_LEASE] = &exec_lease,
 };
 
-const struct exec_kind *
+static const struct exec_kind *
 exec_kind_of(const struct conf_handler *h)
 {
 	ASSERT(h->kind >= 0 && (size_t)h->kind < ARRAY_LEN(kinds));

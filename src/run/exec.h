@@ -118,7 +118,6 @@ extern const struct exec_kind exec_pool;    /* exec_pool.c: commands that stay, 
 
 /* --- exec.c: what every kind needs ------------------------------------------------------------------------------------------ */
 
-const struct exec_kind *exec_kind_of(const struct conf_handler *h);
 bool exec_ready(const struct exec_env *env, const struct conf_handler *h);
 bool exec_idle(const struct exec_env *env, const struct conf_handler *h);
 int exec_width(const struct exec_env *env, const struct conf_handler *h); /* 0: any */

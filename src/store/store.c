@@ -142,6 +142,16 @@ store_epoch_answered(const struct store *s)
 
 /* --- identity -------------------------------------------------------------------------------------------------------- */
 
+/* Who waits for an identity may go on. */
+static void
+writer_changed(struct store *s)
+{
+	if (s->submitter != NULL)
+		submitter_kick(s->submitter);
+	if (s->worker != NULL)
+		worker_register(s->worker);
+}
+
 static void
 on_writer(struct request *r)
 {
@@ -153,7 +163,7 @@ on_writer(struct request *r)
 		s->writer = (int32_t)col_int(r->results[0], 0, SQL_WRITER_NEW_WRITER);
 		s->counter = 0;
 		log_debug("identity taken", log_int("writer", s->writer));
-		store_writer_changed(s);
+		writer_changed(s);
 	}
 	request_free(&r);
 }
@@ -193,7 +203,8 @@ void
 store_learned(struct store *s, const struct store_server *v)
 {
 	const struct store_server *old = &s->server;
-	bool moved = old->version != 0 && (old->epoch.system != v->epoch.system || old->epoch.timeline != v->epoch.timeline);
+	bool moved =
+	    old->version != 0 && (old->epoch.system != v->epoch.system || old->epoch.timeline != v->epoch.timeline);
 	const char *trouble;
 	char why[sizeof(s->unhealthy)];
 
@@ -213,16 +224,6 @@ store_learned(struct store *s, const struct store_server *v)
 	snprintf(s->unhealthy, sizeof(s->unhealthy), "%s", trouble != NULL ? trouble : "");
 	if (s->writer == 0 || moved)
 		store_ask_writer(s);
-}
-
-/* Who waits for an identity may go on. */
-void
-store_writer_changed(struct store *s)
-{
-	if (s->submitter != NULL)
-		submitter_kick(s->submitter);
-	if (s->worker != NULL)
-		worker_register(s->worker);
 }
 
 /* --- bells ------------------------------------------------------------------------------------------------------------ */

@@ -1,8 +1,7 @@
 /* store_audit.c - the acts of operators: read, and the way in for those that are not acts of the database.
  *
- * Whoever acts in a transaction adds the row to it: by audit_add() when it knows on how many it acts before it does, else by a part of its own
- * statement, which binds `by` and `why` with audit_bind().  A statement that may be sent twice must be of the second kind, or be such that
- * the second does nothing.  Logs nothing.  Next: http/api_audit.c.
+ * An act of the database writes its row by a part of its own statement, which binds `by` and `why` with audit_bind(): so it is told once, also
+ * when the statement is sent twice.  Logs nothing.  Next: http/api_audit.c.
  */
 #include "store/store_audit.h"
 #include "store/store_int.h"
@@ -18,7 +17,7 @@ audit_bind(struct stmt *t, const struct store_who *who)
 	stmt_text(t, who->why);
 }
 
-void
+static void
 audit_add(struct request *r, const char *act, const struct store_who *who, struct span target, int64_t n)
 {
 	struct stmt *t = request_stmt(r, SQL_AUDIT);

@@ -49,6 +49,7 @@ struct store_conn {
 };
 
 static void conn_event(struct store_conn *c, enum conn_event event, const char *why);
+static void conn_renew(struct store_conn *c);
 static void on_socket(void *arg, int events);
 static void on_timer(void *arg);
 
@@ -341,7 +342,8 @@ lose(struct store_conn *c, const char *why)
 	pool_changed(c->pool);
 }
 
-void
+/* Closes and connects again. */
+static void
 conn_renew(struct store_conn *c)
 {
 	ASSERT(c->state == CONN_IDLE);

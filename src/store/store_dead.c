@@ -57,23 +57,3 @@ dead_bind_letters(struct stmt *t, const struct store_dead_filter *f)
 	stmt_time(t, f->died_after);
 	stmt_time(t, f->died_before);
 }
-
-struct store_dead_filter
-dead_filter_copy(struct arena *a, const struct store_dead_filter *f)
-{
-	struct store_dead_filter c = *f;
-	struct id *ids = arena_alloc(a, sizeof(*ids) * (size_t)(f->nids + 1));
-
-	c.queue = arena_span(a, f->queue);
-	c.task_type = arena_span(a, f->task_type);
-	c.reason = arena_span(a, f->reason);
-	c.code = arena_span(a, f->code);
-	if (f->schema_version.ptr != NULL)
-		c.schema_version = (struct span){ arena_spandup(a, f->schema_version), f->schema_version.len };
-	c.label_name = arena_span(a, f->label_name);
-	c.label_value = arena_span(a, f->label_value);
-	if (f->nids > 0)
-		memcpy(ids, f->ids, sizeof(*ids) * (size_t)f->nids);
-	c.ids = ids;
-	return c;
-}

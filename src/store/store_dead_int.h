@@ -13,7 +13,4 @@ void dead_bind_causes(struct stmt *t, const struct store_dead_filter *f);
 void dead_bind_letters(struct stmt *t, const struct store_dead_filter *f);
 void dead_bind_text(struct stmt *t, struct span s); /* empty: null */
 
-/* A filter that lives as long as the arena. */
-struct store_dead_filter dead_filter_copy(struct arena *a, const struct store_dead_filter *f) MUSTCHECK;
-
 #endif

@@ -106,7 +106,6 @@ void bind_patience(struct stmt *t, const struct store *s, int64_t patience);
 
 /* store_verdict.c */
 void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
-void verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first);
 void verdict_known(struct item *it, const PGresult *idem_read, int row); /* what its key led to */
 void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
@@ -167,12 +166,11 @@ void upkeep_free(struct upkeep **u); /* after keep_pool() was closed; ends a vac
 /* Adds what such tasks among these need, after the statement that stores them; nothing when there is none. */
 void expiry_add(struct request *r, struct item *const *items, int n);
 
-/* --- who did what: store_audit.c; whoever acts adds the row to his transaction ------------------------------------------------------ */
+/* --- who did what: store_audit.c; whoever acts adds the row to his statement ------------------------------------------------------ */
 
 struct store_who;
 void audit_bind(
     struct stmt *t, const struct store_who *who); /* by, why: parameters of a statement that writes the row itself */
-void audit_add(struct request *r, const char *act, const struct store_who *who, struct span target, int64_t n);
 
 /* --- rows: store_read.c --------------------------------------------------------------------------------------------------------- */
 
@@ -357,7 +355,6 @@ void store_trouble(struct store *s, const char *why);   /* a connection could no
 void store_count_ready(struct store *s, int change);
 struct store_pool *store_any_pool(const struct store *s) MUSTCHECK;
 void store_ask_writer(struct store *s);
-void store_writer_changed(struct store *s);
 int64_t store_new_rid(struct store *s) MUSTCHECK;
 
 #endif

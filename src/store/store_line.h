@@ -149,7 +149,6 @@ struct store_conn *conn_new(struct store_pool *p, int number) MUSTCHECK;
 void conn_free(struct store_conn **c);                      /* its request is answered first: UNSURE */
 void conn_start(struct store_conn *c);                      /* connects, and again whenever it is lost */
 void conn_request(struct store_conn *c, struct request *r); /* when idle only; answered by pool_answer() */
-void conn_renew(struct store_conn *c);                      /* closes and connects again; when idle only */
 enum conn_state conn_state(const struct store_conn *c);
 
 /* What a server told at greeting: store_hello.c. */

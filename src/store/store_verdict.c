@@ -29,7 +29,7 @@ row_of_request(const struct item *it, struct task_row *row)
 }
 
 /* The others of the same key in this batch: like the first, if they say the same. */
-void
+static void
 verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_submitted *first)
 {
 	struct store_submitted a;

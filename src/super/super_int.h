@@ -150,14 +150,13 @@ struct super_generation *super_generation_new(struct super *s, struct conf *conf
 void super_generation_retire(struct super *s, struct super_generation *g);
 void super_generations_step(struct super *s); /* tells, kills and frees the retiring */
 bool super_generation_ready(struct super *s, const struct super_generation *g);
-int super_generation_wants(struct super *s, const struct super_generation *g); /* processes in all */
 void super_reload_begin(struct super *s);
 void super_reload_step(struct super *s);
 
 /* --- super_dir.c ------------------------------------------------------------------------------------------------------ */
 
 void super_setup_spool(struct super *s); /* warns when there is none to be had */
-void super_setup_dir(struct super *s); /* made, looked at, locked; leaves the program when it is not right */
+void super_setup_dir(struct super *s);   /* made, looked at, locked; leaves the program when it is not right */
 bool super_write_file(const char *dir, const char *name, const struct buf *text); /* atomically; false + errno */
 void super_remove_file(const char *dir, const char *name);
 

@@ -65,6 +65,17 @@ super_generation_retire(struct super *s, struct super_generation *g)
 	    log_int("count", super_proc_count(s, g, NULL)));
 }
 
+/* Processes in all. */
+static int
+generation_wants(struct super *s, const struct super_generation *g)
+{
+	int n = 0;
+
+	for (int i = 0; i < s->o->nroles; i++)
+		n += s->o->roles[i].count(g->conf);
+	return n;
+}
+
 bool
 super_generation_ready(struct super *s, const struct super_generation *g)
 {
@@ -76,17 +87,7 @@ super_generation_ready(struct super *s, const struct super_generation *g)
 
 		ready += p->generation == g && p->ready;
 	}
-	return ready >= super_generation_wants(s, g);
-}
-
-int
-super_generation_wants(struct super *s, const struct super_generation *g)
-{
-	int n = 0;
-
-	for (int i = 0; i < s->o->nroles; i++)
-		n += s->o->roles[i].count(g->conf);
-	return n;
+	return ready >= generation_wants(s, g);
 }
 
 static int
@@ -259,7 +260,7 @@ super_reload_begin(struct super *s)
 		return;
 	}
 	switch (super_room_for(
-	    super_generation_wants(s, g), super_generation_wants(s, s->serving), super_proc_count(s, NULL, NULL))) {
+	    generation_wants(s, g), generation_wants(s, s->serving), super_proc_count(s, NULL, NULL))) {
 	case SUPER_ROOM_NEVER:
 		g->conf = NULL;
 		super_generation_free(&g);

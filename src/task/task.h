@@ -8,10 +8,11 @@
 #include "base/id.h"
 
 /* --- limits -------------------------------------------------------------------------------------------------------- */
-#define TASK_TYPE_MAX 64          /* bytes of a task type: [A-Za-z0-9_.:-]+ on /v1; any printable UTF-8 on the compatible surface */
+#define TASK_TYPE_MAX \
+	64 /* bytes of a task type: [A-Za-z0-9_.:-]+ on /v1; any printable UTF-8 on the compatible surface */
 #define TASK_QUEUE_MAX 64
-#define TASK_KEY_MAX 255          /* bytes of an idempotency key */
-#define TASK_ATTEMPTS_MAX 100     /* upper bound of max_attempts on /v1; 10 on the compatible surface */
+#define TASK_KEY_MAX 255      /* bytes of an idempotency key */
+#define TASK_ATTEMPTS_MAX 100 /* upper bound of max_attempts on /v1; 10 on the compatible surface */
 #define TASK_PRIORITY_MIN (-100)
 #define TASK_PRIORITY_MAX 100     /* greater runs sooner; stored as prio = -priority */
 #define TASK_LABELS_MAX 16        /* labels of a task */
@@ -24,7 +25,7 @@
 #define TASK_UNIQUE_MAX 255       /* bytes of a unique name */
 #define TASK_WINDOW_MAX 2678400   /* seconds that a unique name may be held: 31 days */
 #define TASK_ERROR_MAX 2000       /* bytes of last_error that are kept */
-#define TASK_TAIL_MAX 4096         /* bytes of the end of stderr that are kept with a failed run */
+#define TASK_TAIL_MAX 4096        /* bytes of the end of stderr that are kept with a failed run */
 #define TASK_NOTE_MAX 500         /* bytes of a note beside the progress of a run */
 #define TASK_DEPTH_MAX 64         /* nesting of JSON */
 #define TASK_RUN_MAX 32000
@@ -56,7 +57,7 @@ enum task_event {
 	TASK_EVENTS
 };
 
-const char *task_state_name(enum task_state s);  /* "leased" */
+const char *task_state_name(enum task_state s); /* "leased" */
 const char *task_event_name(enum task_event e);
 /* The word of the API: pending (ready or waiting), processing, succeeded, failed, dead_letter, cancelled. */
 const char *task_status_word(enum task_state s);
@@ -67,17 +68,27 @@ enum task_state task_state_next(enum task_state from, enum task_event why);
 
 /* --- failure classes: task_class.c ------------------------------------------------------------------------------------ */
 
-enum task_class { TASK_CLASS_NONE, TASK_TRANSIENT, TASK_PERSISTENT, TASK_NON_RETRYABLE, TASK_AUTH, TASK_RATE_LIMITED, TASK_CRASH, TASK_CLASSES };
+enum task_class {
+	TASK_CLASS_NONE,
+	TASK_TRANSIENT,
+	TASK_PERSISTENT,
+	TASK_NON_RETRYABLE,
+	TASK_AUTH,
+	TASK_RATE_LIMITED,
+	TASK_CRASH,
+	TASK_CLASSES
+};
 const char *task_class_name(enum task_class c); /* "TRANSIENT"; null for NONE */
 bool task_class_parse(struct span word, enum task_class *c_r) MUSTCHECK;
 
 /* What became of one run; filled by run/, written by store/. */
 struct task_failure {
 	enum task_class class;
-	char code[64];                 /* "HANDLER_FAILED", "TIMEOUT", "NO_HANDLER" ...; [A-Z0-9_]+ */
+	char code[64];                    /* "HANDLER_FAILED", "TIMEOUT", "NO_HANDLER" ...; [A-Z0-9_]+ */
 	char message[TASK_ERROR_MAX + 1]; /* UTF-8, for last_error */
-	int exit;                      /* wait status, or TASK_EXIT_HTTP + HTTP status; -1 none */
-	struct span tail;              /* UTF-8, at most TASK_TAIL_MAX: end of what it wrote to stderr, or of the body of its answer */
+	int exit;                         /* wait status, or TASK_EXIT_HTTP + HTTP status; -1 none */
+	struct span
+	    tail; /* UTF-8, at most TASK_TAIL_MAX: end of what it wrote to stderr, or of the body of its answer */
 };
 #define TASK_EXIT_HTTP 0x10000 /* beyond every wait status */
 /* Code and message of a success whose result is longer than may be. */
@@ -110,12 +121,12 @@ void task_message_normalise(struct buf *b, struct span message); /* what it sees
 /* --- back-off: task_retry.c ---------------------------------------------------------------------------------------------- */
 
 struct task_backoff {
-	int64_t base;     /* us; default 2 s */
-	double factor;    /* 3 */
-	int64_t cap;      /* 120 s */
-	double jitter_lo; /* 0.10: the delay grows by 10 to 30 per cent, never shrinks */
-	double jitter_hi; /* 0.30 */
-	double slower;    /* after PERSISTENT the delay is so many times longer */
+	int64_t base;      /* us; default 2 s */
+	double factor;     /* 3 */
+	int64_t cap;       /* 120 s */
+	double jitter_lo;  /* 0.10: the delay grows by 10 to 30 per cent, never shrinks */
+	double jitter_hi;  /* 0.30 */
+	double slower;     /* after PERSISTENT the delay is so many times longer */
 	int64_t asked_max; /* us; the longest delay that a handler may ask for */
 };
 /* Delay before the run after `attempts` charged attempts (1, 2, ...); `dice` in [0, 1). */
@@ -126,26 +137,26 @@ int64_t task_backoff_delay(const struct task_backoff *b, int attempts, double di
  * range lo..hi never covers foreign tasks. */
 
 #define TASK_BUCKETS 1024
-#define TASK_BATCH_MAX 60000 /* positions used of one batch; pos <= 65,534 */
 
 struct task_id_maker {
-	uint32_t writer;     /* 30 bits, from the database, never reused */
-	uint16_t bucket;     /* home bucket of this maker */
+	uint32_t writer; /* 30 bits, from the database, never reused */
+	uint16_t bucket; /* home bucket of this maker */
 	uint16_t seq;
-	int64_t last_ms;     /* never goes back */
-	int64_t db_offset;   /* us: database clock minus clock_wall(), learned at connect */
+	int64_t last_ms;   /* never goes back */
+	int64_t db_offset; /* us: database clock minus clock_wall(), learned at connect */
 };
 void task_id_maker_init(struct task_id_maker *m, uint32_t writer, uint16_t bucket, int64_t db_offset);
 /* Begins a batch; ids of it are task_id_at(first, 0 .. n-1).  False when the clock went back more than ten seconds: then the
  * caller needs a new writer. */
 bool task_id_batch(struct task_id_maker *m, struct id *first_r) MUSTCHECK;
 void task_id_not_before(struct task_id_maker *m, int64_t ms); /* its next batch begins in that millisecond or later */
-struct id task_id_at(const struct id *first, uint32_t pos); /* `pos` counts from the batch, whichever id of it is given */
+struct id task_id_at(
+    const struct id *first, uint32_t pos); /* `pos` counts from the batch, whichever id of it is given */
 uint32_t task_id_pos(const struct id *id);
 uint16_t task_id_bucket(const struct id *id);
 uint32_t task_id_writer(const struct id *id);
-int64_t task_id_time(const struct id *id); /* us since the epoch */
-struct id task_id_least(int64_t us);       /* no id of that time or later is less */
+int64_t task_id_time(const struct id *id);                       /* us since the epoch */
+struct id task_id_least(int64_t us);                             /* no id of that time or later is less */
 bool task_id_same_batch(const struct id *a, const struct id *b); /* equal in the first 112 bits */
 /* The bucket of an idempotency key: fmix64(fnv1a64(tenant, NUL, key)) & 1023. */
 uint16_t task_key_bucket(struct span tenant, struct span key);
@@ -170,9 +181,10 @@ enum task_hold { TASK_HOLD_NONE, TASK_HOLD_QUEUED, TASK_HOLD_LIVE, TASK_HOLD_WIN
 
 /* Of all tasks of a tenant that want the same name one has it at a time.  task_unique.c */
 struct task_unique {
-	struct span name;    /* empty: none */
-	enum task_hold hold; /* QUEUED: until it starts; LIVE: until it is final; WINDOW: for so long, whatever becomes of it */
-	int64_t window;      /* us; 0 unless WINDOW */
+	struct span name; /* empty: none */
+	enum task_hold
+	    hold; /* QUEUED: until it starts; LIVE: until it is final; WINDOW: for so long, whatever becomes of it */
+	int64_t window; /* us; 0 unless WINDOW */
 };
 
 struct task_label {
@@ -183,19 +195,19 @@ struct task_label {
 /* What the client asked for, defaults filled; spans point into the request body, strings that were escaped into the arena. */
 struct task_request {
 	struct span task_type;
-	struct span queue;        /* "default" */
-	struct span payload;      /* JSON text exactly as sent; "{}" when absent */
-	int max_attempts;         /* 5 on /v1, 3 on the compatible surface: constants of the surface, never configuration */
-	int priority;             /* 0 */
-	int64_t run_at;           /* us since the epoch; 0: now */
-	int64_t delay;            /* us from acceptance; 0: none.  Never with run_at.  Who stores the task adds the clock; the
+	struct span queue;   /* "default" */
+	struct span payload; /* JSON text exactly as sent; "{}" when absent */
+	int max_attempts;    /* 5 on /v1, 3 on the compatible surface: constants of the surface, never configuration */
+	int priority;        /* 0 */
+	int64_t run_at;      /* us since the epoch; 0: now */
+	int64_t delay;      /* us from acceptance; 0: none.  Never with run_at.  Who stores the task adds the clock; the
 	                           * fingerprint must not */
-	int64_t expires_at;         /* us since the epoch: of no use when it has not started by then; 0: never */
-	int64_t expires_in;         /* the same, us from acceptance; 0: none.  Never with expires_at */
-	struct span schema_version; /* empty: none */
-	struct span trace_id;       /* empty: none */
-	struct span group;          /* empty: none */
-	struct span ordering_key;   /* empty: in any order */
+	int64_t expires_at; /* us since the epoch: of no use when it has not started by then; 0: never */
+	int64_t expires_in; /* the same, us from acceptance; 0: none.  Never with expires_at */
+	struct span schema_version;                /* empty: none */
+	struct span trace_id;                      /* empty: none */
+	struct span group;                         /* empty: none */
+	struct span ordering_key;                  /* empty: in any order */
 	struct task_label labels[TASK_LABELS_MAX]; /* sorted by name */
 	int nlabels;
 	struct task_unique unique;
@@ -212,10 +224,10 @@ struct task_row {
 	struct span task_type;
 	struct span group;
 	struct span ordering_key;
-	int priority;           /* of the API: greater is sooner */
-	int max_attempts;       /* amended value where a retry by hand changed it */
-	int64_t created_at;     /* database clock, us since the epoch */
-	int64_t run_at;         /* 0: at once */
+	int priority;                   /* of the API: greater is sooner */
+	int max_attempts;               /* amended value where a retry by hand changed it */
+	int64_t created_at;             /* database clock, us since the epoch */
+	int64_t run_at;                 /* 0: at once */
 	int64_t expires_at, expires_in; /* as they were asked for; see task_expires_at() */
 	struct span payload;
 	struct span schema_version;
@@ -224,18 +236,18 @@ struct task_row {
 	int nlabels;
 	/* what follows from the moving rows; not part of the kept answer */
 	enum task_state state;
-	int run;                /* starts so far */
-	int attempts;           /* runs charged against max_attempts, the one in progress included */
+	int run;      /* starts so far */
+	int attempts; /* runs charged against max_attempts, the one in progress included */
 	int crashes;
 	int64_t updated_at;
-	int64_t finished_at;    /* 0: not yet */
-	struct span result;     /* JSON text; empty: null */
+	int64_t finished_at; /* 0: not yet */
+	struct span result;  /* JSON text; empty: null */
 	struct span last_error;
 	struct span error_code;
 	struct span error_class;
-	int percent;            /* how far a running task is, as it said last */
+	int percent; /* how far a running task is, as it said last */
 	struct span note;
-	int64_t said_at;        /* 0: it said nothing */
+	int64_t said_at; /* 0: it said nothing */
 };
 
 /* What a row takes over from the request; the rest of it stays as it is.  task_codec.c */
@@ -268,9 +280,9 @@ bool task_lease_parse(struct span text, struct id *task_r, int64_t *lease_id_r) 
 /* The envelope that every handler gets (design: one shape everywhere), as JSON text. */
 struct task_envelope {
 	const struct task_row *row;
-	int attempt;          /* 1, 2, ... */
+	int attempt; /* 1, 2, ... */
 	int64_t lease_id;
-	int64_t deadline;     /* us since the epoch */
+	int64_t deadline; /* us since the epoch */
 };
 void task_envelope_json(struct buf *b, const struct task_envelope *e);
 

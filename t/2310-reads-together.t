@@ -27,7 +27,7 @@ sub hold {
 }
 
 # Lists that wait for it; the keeper may wait too.
-sub stuck { return Taskq->pg->psql(q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'l.queue, l.kind, l.grp'}) }
+sub stuck { return Taskq->pg->psql(q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'taskq (?:get|page) '}) }
 
 sub ask_many {
 	my ($n, $target) = @_;

@@ -32,7 +32,8 @@ store_open(const struct store_options *o)
 	s->keeper_pool = pool_new(s, "keeper", o->keeper ? 1 : 0);
 	s->submitter = submitter_new(s, s->submit_pool);
 	s->asker = asker_new(s);
-	s->getter = getter_new(s);
+	s->getter = flights_new(s, &get_kind);
+	s->stretcher = flights_new(s, &stretch_kind);
 	s->lister = lister_new(s);
 	s->worker = o->worker ? worker_new(s, s->worker_pool) : NULL;
 	s->upkeep = o->keeper ? upkeep_new(s) : NULL;
@@ -48,12 +49,14 @@ store_close(struct store **s)
 	size_t i;
 
 	asker_close((*s)->asker);
-	getter_close((*s)->getter);
+	flights_close((*s)->getter);
+	flights_close((*s)->stretcher);
 	lister_close((*s)->lister);
 	for (i = 0; i < ARRAY_LEN(pools); i++)
 		pool_close(*pools[i]);
 	asker_free(&(*s)->asker);
-	getter_free(&(*s)->getter);
+	flights_free(&(*s)->getter);
+	flights_free(&(*s)->stretcher);
 	lister_free(&(*s)->lister);
 	submitter_free(&(*s)->submitter);
 	worker_free(&(*s)->worker);

@@ -120,24 +120,41 @@ struct asker *asker_new(struct store *s) MUSTCHECK;
 void asker_close(struct asker *k); /* before its pool: what waits is answered */
 void asker_free(struct asker **k); /* after it */
 
-/* --- tasks by their ids: store_get.c ------------------------------------------------------------------------------------------------ */
+/* --- tasks read back, many in one statement: store_flight.c --------------------------------------------------------------------------- */
 
 /* The result of a statement in which several asked; it lives until the last of those who keep it lets it go. */
 struct looked;
 struct looked *looked_keep(struct looked *l) MUSTCHECK;
 void looked_drop(struct looked **l);
 
-#define LOOK_MOST 64 /* ids in one question */
-/* A row for each of the first `n` ids, in their order, with the zero id where there is no such task; what they point into is `from`, to
- * be kept by whoever needs it after `fn`.  At least one was looked at; large tasks may end a look before all were: ask again for the
- * others.  FAILED: no rows. */
+struct question;
+bool question_waits(const struct question *q) MUSTCHECK; /* nothing was read for it yet */
+
+#define LOOK_MOST 64 /* tasks in one question */
+/* `n` rows in their order, with the zero id where there is no such task; what they point into is `from`, to be kept by whoever needs it
+ * after `fn`.  FAILED: no rows. */
 typedef void look_fn(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from);
+
+/* By their ids: store_get.c.  At least one was looked at; large tasks may end a look before all were: ask again for the others. */
 void store_look_up(struct store *s, const struct id *ids, int n, look_fn *fn, void *arg);
 
-struct getter;
-struct getter *getter_new(struct store *s) MUSTCHECK;
-void getter_close(struct getter *k); /* as of the asker */
-void getter_free(struct getter **k);
+/* By where they are, newest first: store_stretch.c.  A task that is too large to be read on the way has its id and state TASK_NEW: look
+ * it up.  The question lives until `fn`, which is called later; null, and no `fn`: the store closes. */
+struct stretch_wish {
+	struct id before; /* only older ones, and ... */
+	struct id floor;  /* ... none older than this one */
+	int most;
+	int64_t asked_at; /* clock_now() */
+};
+const struct question *store_look_below(
+    struct store *s, const struct stretch_wish *w, look_fn *fn, void *arg) MUSTCHECK;
+
+struct flights;
+struct flight_kind;
+extern const struct flight_kind get_kind, stretch_kind;
+struct flights *flights_new(struct store *s, const struct flight_kind *kind) MUSTCHECK;
+void flights_close(struct flights *k); /* as of the asker */
+void flights_free(struct flights **k);
 
 struct lister;
 struct lister *lister_new(struct store *s) MUSTCHECK;
@@ -342,7 +359,8 @@ struct store {
 	struct health *health; /* of those who submit */
 	struct submitter *submitter;
 	struct asker *asker;
-	struct getter *getter;
+	struct flights *getter;    /* store_get.c */
+	struct flights *stretcher; /* store_stretch.c */
 	struct lister *lister;
 	struct store_worker *worker;
 	struct upkeep *upkeep; /* of the keeper */

@@ -38,7 +38,8 @@ same_question(const struct listing *l, const struct store_filter *f, store_list_
 static bool
 is_open(const struct listing *l)
 {
-	return !l->begun || (l->first != NULL && request_waits(l->first));
+	return !l->begun || (l->first != NULL && request_waits(l->first)) ||
+	       (l->look != NULL && question_waits(l->look));
 }
 
 /* The one that may be joined, else one that is on its way, else null. */

@@ -18,7 +18,8 @@ struct listing {
 	store_list_fn *fn; /* of all of them */
 	int64_t asked_at;  /* clock_now(), by the first */
 	bool begun;
-	struct request *first; /* its first question, until it is answered */
+	struct request *first;       /* its first question, until it is answered: */
+	const struct question *look; /* one or the other */
 	struct store_filter f;
 	struct arena *arena;   /* of the filter's words, the ids and the rows */
 	struct task_row *rows; /* room for limit + 1 */
@@ -31,6 +32,7 @@ struct listing {
 	int examine, rounds;
 	struct id *ids; /* which it found: room for limit + 1; those from next_id on are still to be read */
 	int nids, next_id, asked;
+	bool plain;           /* everything fits: what is looked at is read at once */
 	bool ended;           /* the round ended before the stretch did, */
 	struct id end;        /* here */
 	int64_t bytes;        /* of the rows so far */

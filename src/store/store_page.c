@@ -1,9 +1,10 @@
 /* store_page.c - a page of tasks, newest first.
  *
- * A round has two steps: which tasks fit, as the table of their state tells, and then those tasks, in questions that go together with
- * those of others (store_get.c); one that has left the state meanwhile is left out.  A round looks at a bounded number of tasks and there
- * is a bounded number of rounds, so a filter that fits little gives a short page with a cursor, not a long query.  It stays within a
- * stretch of days, first that of the newest ids: partitions outside are not opened, and opening all costs as much as reading a page.
+ * Where everything fits, tasks are read where they are, in questions that go together with those of others (store_stretch.c).  With a filter
+ * a round has two steps: which tasks fit, as the table of their state tells, and then those tasks (store_get.c); one that has left the
+ * state meanwhile is left out.  A round looks at a bounded number of tasks and there is a bounded number of rounds, so a filter that
+ * fits little gives a short page with a cursor, not a long query.  It stays within a stretch of days, first that of the newest ids:
+ * partitions outside are not opened, and opening all costs as much as reading a page.
  * Logs nothing.  Next: store_hand.c.
  */
 #include <string.h>
@@ -177,20 +178,15 @@ take_row(struct listing *l, const struct task_row *row)
 	l->rows[l->nrows++].said_at = 0;
 }
 
+/* Those that follow each other and were read. */
 static void
-on_tasks(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from)
+take_rows(struct listing *l, const struct task_row *rows, int n, struct looked *from)
 {
-	struct listing *l = arg;
-	int before, i;
+	int before = l->nrows, i;
 
-	MAGIC_CHECK(l, LIST_MAGIC);
-	if (status != STORE_OK) {
-		l->nrows = 0;
-		list_answer(l, STORE_FAILED, false, NULL);
-		return;
-	}
-	before = l->nrows;
 	for (i = 0; i < n && !l->full; i++) {
+		if (!id_is_zero(&rows[i].id) && rows[i].state == TASK_NEW)
+			break;
 		if (id_is_zero(&rows[i].id) || !has_state(&l->f, rows[i].state))
 			continue;
 		take_row(l, &rows[i]);
@@ -200,7 +196,62 @@ on_tasks(void *arg, enum store_status status, const struct task_row *rows, int n
 	l->next_id += i;
 	if (l->nrows > before)
 		l->kept[l->nkept++] = looked_keep(from);
-	go_on(l);
+}
+
+static void
+on_tasks(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from)
+{
+	struct listing *l = arg;
+
+	MAGIC_CHECK(l, LIST_MAGIC);
+	if (status == STORE_OK) {
+		take_rows(l, rows, n, from);
+		go_on(l);
+	} else {
+		l->nrows = 0;
+		list_answer(l, STORE_FAILED, false, NULL);
+	}
+}
+
+/* Those that are too large to be read on the way, and the ones after them, are looked up. */
+static void
+on_stretch(void *arg, enum store_status status, const struct task_row *rows, int n, struct looked *from)
+{
+	struct listing *l = arg;
+
+	MAGIC_CHECK(l, LIST_MAGIC);
+	l->look = NULL;
+	l->nids = l->next_id = 0;
+	for (int i = 0; i < n && !id_is_zero(&rows[i].id); i++)
+		l->ids[l->nids++] = rows[i].id;
+	l->ended = l->nids > 0 && l->nids == l->asked;
+	if (l->ended)
+		l->end = l->ids[l->nids - 1];
+	on_tasks(l, status, rows, l->nids, from);
+}
+
+static void
+ask_stretch(struct listing *l)
+{
+	struct stretch_wish w = {
+		.before = l->before, .floor = l->from, .asked_at = l->begun ? clock_now() : l->asked_at
+	};
+
+	l->asked = l->f.limit + 1 - l->nrows < LOOK_MOST ? l->f.limit + 1 - l->nrows : LOOK_MOST;
+	w.most = l->asked;
+	l->begun = true;
+	l->look = store_look_below(l->store, &w, on_stretch, l);
+	if (l->look == NULL)
+		list_answer(l, STORE_FAILED, false, NULL);
+}
+
+static void
+ask_round(struct listing *l)
+{
+	if (l->plain)
+		ask_stretch(l);
+	else
+		ask_ids(l);
 }
 
 /* All days before the stretch are the last one. */
@@ -231,8 +282,8 @@ end_round(struct listing *l)
 		l->before = l->end;
 	else
 		next = next_stretch(l);
-	if (next || (l->ended && !l->full && ++l->rounds < LIST_ROUNDS))
-		ask_ids(l);
+	if (next || (l->ended && !l->full && (l->plain || ++l->rounds < LIST_ROUNDS)))
+		ask_round(l);
 	else
 		list_answer(l, STORE_OK, l->full || l->ended, &l->before);
 }
@@ -338,7 +389,7 @@ void
 page_begin(struct listing *l)
 {
 	const struct store_filter *f = &l->f;
-	bool plain; /* every task that is looked at fits */
+	bool all = f->state < 0 && f->queue.len == 0 && f->task_type.len == 0;
 
 	l->before = f->before;
 	if (id_is_zero(&f->before))
@@ -348,10 +399,10 @@ page_begin(struct listing *l)
 		return;
 	}
 	first_stretch(l);
-	plain = f->state < 0 && f->queue.len == 0 && f->task_type.len == 0;
-	l->examine = plain ? f->limit + 1 + (f->offset < EXAMINE ? f->offset : EXAMINE) : EXAMINE;
+	l->plain = all && f->offset == 0;
+	l->examine = all ? f->limit + 1 + (f->offset < EXAMINE ? f->offset : EXAMINE) : EXAMINE;
 	if (f->queue.len > 0 || f->task_type.len > 0)
 		ask_lanes(l);
 	else
-		ask_ids(l);
+		ask_round(l);
 }

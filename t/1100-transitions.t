@@ -8,13 +8,11 @@ use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Interleave;
 use Taskq::Machine qw(srcdir read_file);
+use Taskq::Statement;
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
-my $db = 'transitions';
-$pg->createdb($db);
-$pg->psql('create schema taskq', db => $db);
-$pg->psql(read_file($_), db => $db) for sort glob srcdir() . '/sql/schema/*.sql';
+my $db = $pg->create_schema('transitions');
 
 my %legal;
 my $def = read_file(srcdir() . '/src/task/states.def');
@@ -82,11 +80,7 @@ for my $state (sort keys %rows) {
 			my $to = $legal{"$state $event"} || $state;
 			$moves++ if $to ne $state;
 			my $setup = join '; ', @common, @{ $rows{$state} }, $living ? $lease : (), $event eq 'EXPIRE' ? @late : ();
-			my $get = read_file(srcdir() . '/sql/queries/get.sql');
-			$get =~ s/^--.*\n//mg;
-			$get =~ s/\$1/array[$id]/g;
-			$get =~ s/\$[23]/$id/g;
-			$get =~ s/\$4/8000000/g;
+			my $get = Taskq::Statement->new('get')->with("array[$id]", $id, $id, 8000000);
 			my ($seen) = $run->all($setup, [[$events{$event}]], first => 1, check => "select state from ($get) x");
 			$seen =~ s{.*: |;.*}{}gs;
 			is($number[$seen], $to, "$state $event" . ($living ? ', its lease lives' : ''));

@@ -8,14 +8,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Interleave;
-use Taskq::Machine qw(srcdir read_file);
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
-my $db = 'interleavings';
-$pg->createdb($db);
-$pg->psql('create schema taskq', db => $db);
-$pg->psql(read_file($_), db => $db) for sort glob srcdir() . '/sql/schema/*.sql';
+my $db = $pg->create_schema('interleavings');
 # A task must be in exactly one place: done, an open letter, waiting, a ready range, or a lease that it has not left.  What waits beside
 # a done row is dropped at its promotion and does not count.
 $pg->psql(<<'SQL', db => $db);

@@ -7,14 +7,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Interleave;
-use Taskq::Machine qw(srcdir read_file);
+use Taskq::Statement;
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
-my $db = 'sweeps';
-$pg->createdb($db);
-$pg->psql('create schema taskq', db => $db);
-$pg->psql(read_file($_), db => $db) for sort glob srcdir() . '/sql/schema/*.sql';
+my $db = $pg->create_schema('sweeps');
 my $run = Taskq::Interleave->new($pg->conninfo(db => $db));
 my $s = $run->{sessions}[0];
 
@@ -298,9 +295,7 @@ is(do_it("select string_agg(act || n, ' ' order by id) from taskq.audit where by
 sub counts { my ($filter, $bound) = @_; return do_it("select concat_ws(' ', n, blocked, whole, estimate, unfiled, count(id)) from (" . counted($filter, $bound || 20) . ") x group by n, blocked, whole, estimate, unfiled") }
 sub counted {
 	my ($filter, $bound) = @_;
-	(my $sql = read_file(srcdir() . '/sql/queries/sweep_count.sql')) =~ s/^--.*\n//mg;
-	$sql =~ s/\$1::jsonb/'$filter'::jsonb/; $sql =~ s/\$2/$bound/g; $sql =~ s/\$3/3/g;
-	return "select y.* from ($sql) y (n, blocked, whole, estimate, unfiled, id)";
+	return 'select y.* from (' . Taskq::Statement->new('sweep_count')->with("'$filter'", $bound, 3) . ") y (n, blocked, whole, estimate, unfiled, id)";
 }
 fresh("insert into taskq.block values ('a', '2', 'w', 'me')", 'insert into taskq.cause_delta (cause, n) values (1, -2)');
 is(counts('{}'), '12 2 t 10 f 3', 'a count of all, and a few');

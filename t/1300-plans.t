@@ -5,15 +5,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(srcdir read_file);
 use Taskq::Session;
+use Taskq::Statement;
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
-my $db = 'plans';
-$pg->createdb($db);
-$pg->psql('create schema taskq', db => $db);
-$pg->psql(read_file($_), db => $db) for sort glob srcdir() . '/sql/schema/*.sql';
+my $db = $pg->create_schema('plans');
 # 200 batches of 100 tasks: done, ready, leased, waiting, dead; most of them with keys, some tried, some amended.
 $pg->psql(<<'SQL', db => $db);
 insert into taskq.queue (name) select 'q' || g from generate_series(1, 20) g;
@@ -42,21 +39,16 @@ SQL
 my %hot = map { $_ => 1 } qw(task ready lease waiting done tried dead idem amend uniq);
 my $hot = '(?:' . join('|', sort keys %hot) . ')';
 my $s = Taskq::Session->new($pg->conninfo(db => $db));
-(my $session = read_file(srcdir() . '/sql/queries/session.sql')) =~ s/\$\d/5000/g;
-$s->run($session);
+$s->run(Taskq::Statement->session);
 is($s->run('show enable_hashjoin'), "off\n", 'the session is the daemon\'s');
 
-my @files = sort glob srcdir() . '/sql/queries/*.sql';
-cmp_ok(scalar @files, '>', 30, 'there are statements');
-for my $file (@files) {
-	my ($name) = $file =~ m{(\w+)\.sql$};
-	my $text = read_file($file);
-	my @types;
-	$types[$1 - 1] = $2 while $text =~ /^-- \$(\d+) \w+ ([\w\[\]]+)/mg;
-	(my $sql = $text) =~ s/^--.*\n//mg;
-	next unless $sql =~ /^(?:with|select|insert|update|delete)\b/i && $text =~ /^-- tables: .*\b$hot\b/m;
-	my $error = $s->run("prepare $name" . (@types ? '(' . join(', ', @types) . ')' : '') . " as $sql");
-	is($error, '', "$name can be prepared");
+my @names = Taskq::Statement::names();
+cmp_ok(scalar @names, '>', 30, 'there are statements');
+for my $name (@names) {
+	my $statement = Taskq::Statement->new($name);
+	my @types = @{ $statement->{types} };
+	next unless $statement->{sql} =~ /^(?:with|select|insert|update|delete)\b/i && $statement->{text} =~ /^-- tables: .*\b$hot\b/m;
+	is($s->run($statement->prepare), '', "$name can be prepared");
 	my $plan = $s->run("explain (costs off) execute $name" . (@types ? '(' . join(', ', ('null') x @types) . ')' : ''));
 	my @read = grep { my ($table) = /^([a-z]+)/; $hot{$table} } $plan =~ /Seq Scan on (\w+)/g;
 	is("@read", '', "$name reads no hot table whole") or diag($plan);
@@ -70,8 +62,7 @@ for my $file (@files) {
 $s->run('delete from taskq.lease; delete from taskq.ready');
 $pg->psql('vacuum analyze taskq.lease, taskq.ready', db => $db);
 for my $name (qw(finish finish_again claim)) {
-	my $text = read_file(srcdir() . "/sql/queries/$name.sql");
-	my @types = $text =~ /^-- \$\d+ \w+ ([\w\[\]]+)/mg;
+	my @types = @{ Taskq::Statement->new($name)->{types} };
 	my $plan = $s->run("explain (costs off) execute $name(" . join(', ', ('null') x @types) . ')');
 	unlike($plan, qr/Index(?: Only)? Scan(?: Backward)? using \w+ on (?:lease|ready).*\n(?!.*Cond)/, "$name looks up its rows where there were none") or diag($plan);
 }

@@ -7,26 +7,20 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use List::Util qw(sum);
 use Taskq;
-use Taskq::Machine qw(srcdir read_file);
 use Taskq::Session;
+use Taskq::Statement;
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
-my $db = 'forgotten';
-$pg->createdb($db);
-$pg->psql('create schema taskq', db => $db);
-$pg->psql(read_file($_), db => $db) for sort glob srcdir() . '/sql/schema/*.sql';
+my $db = $pg->create_schema('forgotten');
 my $s = Taskq::Session->new($pg->conninfo(db => $db));
-(my $session = read_file(srcdir() . '/sql/queries/session.sql')) =~ s/\$\d/5000/g;
-$s->run($session);
+$s->run(Taskq::Statement->session);
 
 my %types;
 for my $name (qw(worker_new claim worker_look worker_beat watch)) {
-	my $text = read_file(srcdir() . "/sql/queries/$name.sql");
-	my @types = $text =~ /^-- \$\d+ \w+ ([\w\[\]]+)/mg;
-	$text =~ s/^--.*\n//mg;
-	is($s->run("prepare $name(" . join(', ', @types) . ") as $text"), '', "$name can be prepared");
-	$types{$name} = \@types;
+	my $statement = Taskq::Statement->new($name);
+	is($s->run($statement->prepare), '', "$name can be prepared");
+	$types{$name} = $statement->{types};
 }
 my @nothing = map { "'{}'::$_" } grep { /\[/ } @{ $types{claim} };
 sub step { my ($seq) = @_; return 'execute claim(' . join(', ', 7, $seq, 100 + $seq, @nothing) . ')' }

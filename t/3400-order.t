@@ -6,8 +6,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(read_file srcdir);
 use Taskq::Session;
+use Taskq::Statement;
 use Test::More;
 
 # One place to run and no prefetch: tasks end in the order in which they were taken, each in a commit of its own.
@@ -104,14 +104,12 @@ is($t->stop, 0, 'taskqd drained');
 
 # What a look reads: rows of each table, by the plan that the daemon has.
 my $s = Taskq::Session->new($t->pg->conninfo);
-(my $session = read_file(srcdir() . '/sql/queries/session.sql')) =~ s/\$\d/5000/g;
-$s->run($session);
-(my $look = read_file(srcdir() . '/sql/queries/lane_heads.sql')) =~ s/^--.*\n//mg;
-is($s->run("prepare look (int4, int4, int4[]) as $look"), '', 'a look can be prepared');
+$s->run(Taskq::Statement->session);
+is($s->run(Taskq::Statement->new('lane_heads')->prepare), '', 'a look can be prepared');
 sub rows_read {
 	my ($known) = @_;
 	my %rows;
-	my $plan = $s->run("explain (analyze, timing off, costs off) execute look(0, 512, '$known')");
+	my $plan = $s->run("explain (analyze, timing off, costs off) execute lane_heads(0, 512, '$known')");
 	while ($plan =~ / on (lane|ready) \S+ \(actual rows=(\d+)(?:\.\d+)? loops=(\d+)\)\n((?:(?!->).)*\n)*/g) {
 		$rows{$1} += $2 * $3;
 	}

@@ -7,8 +7,9 @@
 package Taskq::Interleave;
 use strict;
 use warnings;
-use Taskq::Machine qw(now patience srcdir read_file);
+use Taskq::Machine qw(now patience);
 use Taskq::Session;
+use Taskq::Statement;
 
 sub new {
 	my ($class, $conninfo) = @_;
@@ -16,9 +17,8 @@ sub new {
 	$self->{admin} = Taskq::Session->new($conninfo);
 	$self->{admin}->run('set jit = off');
 	$self->{sessions} = [map { Taskq::Session->new($conninfo) } 1 .. 3];
-	for my $file (glob srcdir() . '/sql/queries/*.sql') {
-		my ($name) = $file =~ m{(\w+)\.sql$};
-		$self->{text}{$name} = read_file($file) unless $name =~ /^(?:hello|migrate|session|vacuum)/;
+	for my $name (grep { !/^(?:hello|migrate|session|vacuum)/ } Taskq::Statement::names()) {
+		$self->{text}{$name} = Taskq::Statement->new($name)->{text};
 	}
 	for my $s (@{ $self->{sessions} }) {
 		$s->run("set $_") for 'search_path = \'\'', 'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off',
@@ -30,10 +30,7 @@ sub new {
 
 sub prepare {
 	my ($self, $session, $name, $text) = @_;
-	my @types;
-	$types[$1 - 1] = $2 while $text =~ /^-- \$(\d+) \w+ ([\w\[\]]+)/mg;
-	(my $sql = $text) =~ s/^--.*\n//mg;
-	my $answer = $session->run("prepare $name" . (@types ? '(' . join(', ', @types) . ')' : '') . " as $sql");
+	my $answer = $session->run(Taskq::Statement->new($name, $text)->prepare);
 	die "$name: $answer" if $answer =~ /ERROR/;
 	return;
 }

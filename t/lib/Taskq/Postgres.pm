@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use Fcntl qw(:flock);
 use File::Path qw(make_path remove_tree);
-use Taskq::Machine qw(bail builddir free_port now read_file run_as_user slurp_command spawn temp_dir unprivileged_user wait_for
+use Taskq::Machine qw(bail builddir free_port read_file run_as_user slurp_command spawn srcdir temp_dir unprivileged_user wait_for
 	write_file);
 
 my $password = 'taskq';
@@ -154,6 +154,15 @@ sub createdb {
 	my $admin = $self->{external} || $self->conninfo(db => 'postgres');
 	psql_at($admin, "create database $name");
 	Taskq::Machine::at_end(sub { eval { psql_at($admin, "drop database if exists $name with (force)") } }) if $self->{external};
+	return $name;
+}
+
+# A database with the schema of this tree, made without the daemon.
+sub create_schema {
+	my ($self, $name) = @_;
+	$self->createdb($name);
+	$self->psql('create schema taskq', db => $name);
+	$self->psql(read_file($_), db => $name) for sort glob srcdir() . '/sql/schema/*.sql';
 	return $name;
 }
 

@@ -277,8 +277,7 @@ CREATE TABLE taskq.idem (
     task_id uuid NOT NULL,
     surface smallint NOT NULL,
     version smallint NOT NULL,
-    expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT idem_fp_check CHECK ((octet_length(fp) = 32))
+    expires_at timestamp with time zone NOT NULL
 );
 
 COMMENT ON TABLE taskq.idem IS 'one row per idempotency key; the kept answer follows from surface, version and the task row';
@@ -334,7 +333,6 @@ CREATE TABLE taskq.lease (
     at timestamp with time zone DEFAULT now() NOT NULL,
     until timestamp with time zone,
     counted boolean DEFAULT false NOT NULL,
-    CONSTRAINT lease_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
     CONSTRAINT lease_range CHECK (((lo <= hi) AND (substr(uuid_send(lo), 1, 14) = substr(uuid_send(hi), 1, 14)) AND ((until IS NULL) OR ((worker = 0) AND (lo = hi))) AND ((lo = hi) OR (NOT counted))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
@@ -432,7 +430,6 @@ CREATE TABLE taskq.ready (
     lost smallint DEFAULT 0 NOT NULL,
     amended boolean DEFAULT false NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT ready_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
     CONSTRAINT ready_range CHECK (((start <= lo) AND (lo <= hi) AND ((lo = hi) OR (NOT amended)) AND (substr(uuid_send(start), 1, 14) = substr(uuid_send(hi), 1, 14))))
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_threshold='-1', autovacuum_vacuum_cost_delay='0');
@@ -559,8 +556,7 @@ CREATE TABLE taskq.task (
     created_at timestamp with time zone NOT NULL,
     run_at timestamp with time zone,
     options bytea,
-    payload bytea NOT NULL,
-    CONSTRAINT task_max_attempts_check CHECK ((max_attempts >= 1))
+    payload bytea NOT NULL
 )
 PARTITION BY RANGE (id);
 
@@ -614,7 +610,6 @@ CREATE TABLE taskq.waiting (
     amended boolean DEFAULT false NOT NULL,
     why smallint NOT NULL,
     counted boolean DEFAULT false NOT NULL,
-    CONSTRAINT waiting_counts CHECK ((LEAST(run, attempts, crashes, lost) >= 0)),
     CONSTRAINT waiting_why CHECK ((why = ANY (ARRAY[1, 2, 3])))
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='5000');

@@ -36,7 +36,6 @@ refused('ready_range', ready(id(1), id(4), start => id(2)), 'a range that begins
 refused('ready_range', ready(id(1), id(4), start => "'00000000-0000-0000-0000-000000000000'"), 'a key of another batch');
 refused('ready_range', ready(id(0), id(1), amended => 'true'), 'an amended task in company');
 taken(ready(id(3), id(3), amended => 'true'), 'an amended task alone');
-refused('check', 'update taskq.ready set attempts = -1', 'attempts below zero');
 
 taken(lease(id(0), id(3), 100), 'a lease');
 refused('lease_pkey', lease(id(0), id(3), 100), 'the same lease twice');
@@ -63,8 +62,6 @@ refused('dead_resolved', 'update taskq.dead set resolution = 1', 'a resolution w
 taken('update taskq.dead set resolution = 1, resolved_at = now()', 'a resolved letter');
 taken(dead(2, 103), 'makes room for the next death');
 
-refused('max_attempts', task(0, 0), 'a task that may never run');
-refused('fp', "insert into taskq.idem values (gen_random_uuid(), 1, '\\x00', @{[id(0)]}, 1, 1, now())", 'a fingerprint of another length');
 refused('waiting_why', "insert into taskq.waiting values (@{[id(0)]}, 1, now(), 1, 0, 0, 0, 0, 0, false, 9)", 'a wait without a reason');
 like($s->run("select increment_by, cycle, max_value from pg_sequences where sequencename = 'writer'"), qr/^1\|f\|1073741823$/m,
 	'identities of processes are never reused');

@@ -185,8 +185,8 @@ sub submit {
 	my @digests = map { "md5('$_')::uuid" } @keys;
 	my $n = @keys;
 	return [[['submit', 'array[' . join(', ', @digests) . ']', each_of($n, '1::int2'), each_of($n, "sha256('x')"), ids($first .. $first + $n - 1),
-		each_of($n, 1), each_of($n, '0::int2'), each_of($n, '5::int2'), each_of($n, 'null::timestamptz'), each_of($n, 'null::int8'),
-		'null::uuid', each_of($n, 'null::bytea'), each_of($n, "'{}'::bytea"), each_of($n, '1::int2'), '1::int2', '86400000000', '1::int2',
+		each_of($n, '1::int2'), each_of($n, 1), each_of($n, '0::int2'), each_of($n, '5::int2'), q('{}'), q('{}'),
+		each_of($n, 'null::bytea'), each_of($n, "'{}'::bytea"), '1::int2', '86400000000', '1::int2',
 		'array[1]', 'array[0::int2]', ids($first), ids($first + $n - 1), q('5000')]]];
 }
 my $keys = "select format('%s keys, %s tasks', (select count(*) from taskq.idem), (select count(*) from taskq.task))
@@ -197,6 +197,17 @@ is(scalar $run->all(@meeting, check => $keys), 0, 'two submissions of the same k
 is((grep { /deadlock/ } keys %{ $run->{errors} }), 0, 'and they never wait for each other crosswise');
 my $one_cte = $run->mutated({ submit => ['on conflict do nothing', ''] }, sub { [$run->all(@meeting, check => $keys)] });
 is(@$one_cte, 0, 'a batch that meets a known key without ON CONFLICT fails whole, and stores nothing by halves');
+
+# Task n, due at once; a line that was cut makes the same batch go twice.
+sub later {
+	my ($n) = @_;
+	my @submit = @{submit($n, 'a')->[0][0]};
+	@submit[9, 16 .. 19] = ("array[now() - interval '1 s']", (q('{}')) x 4);
+	return [[\@submit, ['submit_later', ids($n)]]];
+}
+my @twice = ("$empty; delete from taskq.idem", later(6), later(6), promote());
+clean('a delayed batch that goes twice, and its promotion', @twice);
+seen('what waits is stored by who stored the task', { submit_later => ['and t.xmin = \S+', ''] }, @twice);
 
 # --- unique names: one task that holds it, whatever meets -----------------------------------------------------------------------
 

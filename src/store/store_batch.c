@@ -124,6 +124,10 @@ bind_keys(struct stmt *t, const struct batch *b)
 	for (i = 0; i < b->n; i++)
 		stmt_uuid(t, &b->items[i]->id);
 	stmt_array_end(t);
+	stmt_array(t);
+	for (i = 0; i < b->n; i++)
+		stmt_int2(t, (int)b->items[i]->in.surface);
+	stmt_array_end(t);
 }
 
 static void
@@ -143,31 +147,35 @@ bind_numbers(struct stmt *t, const struct batch *b)
 	for (i = 0; i < b->n; i++)
 		stmt_int2(t, b->items[i]->in.request->max_attempts);
 	stmt_array_end(t);
+}
+
+/* Of how many: to the last that says when it wants to run. */
+static int
+timed(const struct batch *b)
+{
+	int n = b->n;
+
+	while (n > 0 && b->items[n - 1]->in.request->run_at == 0 && b->items[n - 1]->in.request->delay == 0)
+		n--;
+	return n;
+}
+
+static void
+bind_times(struct stmt *t, const struct batch *b)
+{
+	int i, n = timed(b);
+
 	stmt_array(t);
-	for (i = 0; i < b->n; i++)
+	for (i = 0; i < n; i++)
 		stmt_time(t, b->items[i]->in.request->run_at);
 	stmt_array_end(t);
 	stmt_array(t);
-	for (i = 0; i < b->n; i++)
+	for (i = 0; i < n; i++)
 		if (b->items[i]->in.request->delay > 0)
 			stmt_int8(t, b->items[i]->in.request->delay);
 		else
 			stmt_null(t);
 	stmt_array_end(t);
-}
-
-/* The sorted batch ends with those that wait for their time. */
-static void
-bind_first_later(struct stmt *t, const struct batch *b)
-{
-	int i;
-
-	for (i = b->n; i > 0 && b->items[i - 1]->later; i--)
-		;
-	if (i < b->n)
-		stmt_uuid(t, &b->items[i]->id);
-	else
-		stmt_null(t);
 }
 
 static void
@@ -187,10 +195,6 @@ bind_bodies(struct stmt *t, const struct batch *b)
 	stmt_array(t);
 	for (i = 0; i < b->n; i++)
 		stmt_bytea(t, b->items[i]->in.request->payload);
-	stmt_array_end(t);
-	stmt_array(t);
-	for (i = 0; i < b->n; i++)
-		stmt_int2(t, (int)b->items[i]->in.surface);
 	stmt_array_end(t);
 }
 
@@ -236,6 +240,22 @@ bind_ranges(struct stmt *t, const struct batch *b)
 	}
 }
 
+/* The sorted batch ends with those that wait for their time. */
+static void
+later_add(struct request *r, const struct batch *b)
+{
+	struct stmt *t;
+	int i;
+
+	if (!b->items[b->n - 1]->later)
+		return;
+	t = request_stmt(r, SQL_SUBMIT_LATER);
+	stmt_array(t);
+	for (i = b->n; i > 0 && b->items[i - 1]->later; i--)
+		stmt_uuid(t, &b->items[i - 1]->id);
+	stmt_array_end(t);
+}
+
 void
 bind_patience(struct stmt *t, const struct store *s, int64_t patience)
 {
@@ -274,13 +294,14 @@ batch_send(struct batch *b)
 		r->uncertain = r->uncertain || b->items[i]->doubt;
 	bind_keys(t, b);
 	bind_numbers(t, b);
-	bind_first_later(t, b);
+	bind_times(t, b);
 	bind_bodies(t, b);
 	stmt_int2(t, TASK_RENDER_VERSION);
 	stmt_int8(t, b->owner->store->o.conf->keys.ttl);
 	stmt_int2(t, task_id_bucket(&b->items[0]->id));
 	bind_ranges(t, b);
 	bind_patience(t, b->owner->store, b->patience);
+	later_add(r, b);
 	expiry_add(r, b->items, b->n);
 	stats_observe(H_BATCH, b->n);
 	request_send(b->owner->pool, r);
@@ -435,28 +456,41 @@ alone(struct batch *b, const struct request *r)
 	batch_free(b);
 }
 
+/* Which of the batch the answer says were stored. */
+static void
+mark_stored(struct batch *b, const PGresult *res)
+{
+	bool all = col_int(res, 0, SQL_SUBMIT_STORED) == b->n;
+	struct id id;
+	int i;
+
+	for (i = 0; i < b->n; i++)
+		b->items[i]->stored = all;
+	for (i = 0; i < PQntuples(res) && !col_null(res, i, SQL_SUBMIT_ID); i++) {
+		id = col_id(res, i, SQL_SUBMIT_ID);
+		b->items[find(b, &id)]->stored = true;
+	}
+}
+
 static void
 stored(struct batch *b, const PGresult *res)
 {
-	int row, i, left = b->n;
-	int *at = mem_zalloc(sizeof(int) * (size_t)(PQntuples(res) + 1));
-	struct id id;
+	int64_t created_at = col_time(res, 0, SQL_SUBMIT_CREATED_AT);
+	int i, left = b->n;
+	struct item *it;
 
-	for (row = 0; row < PQntuples(res); row++) {
-		id = col_id(res, row, SQL_SUBMIT_ID);
-		at[row] = find(b, &id);
-	}
-	for (row = 0; row < PQntuples(res); row++) {
-		i = at[row];
-		item_wake(b->owner->store, b->items[i]);
-		if (b->items[i]->fn == NULL && !list_empty(&b->items[i]->twins))
+	mark_stored(b, res);
+	for (i = 0; i < b->n; i++) {
+		it = b->items[i];
+		if (!it->stored)
+			continue;
+		item_wake(b->owner->store, it);
+		if (it->fn == NULL && !list_empty(&it->twins))
 			continue; /* its request is gone with its caller; the twins are told by what was stored */
-		verdict_accepted(b->owner, b->items[i], col_time(res, row, SQL_SUBMIT_CREATED_AT),
-		    col_time(res, row, SQL_SUBMIT_RUN_AT));
 		b->items[i] = NULL;
 		left--;
+		verdict_accepted(b->owner, it, created_at);
 	}
-	mem_free(&at);
 	if (left > 0)
 		verdict_ask(b);
 	else

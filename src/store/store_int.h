@@ -37,6 +37,7 @@ struct item {
 	struct id id; /* proposed */
 	bool later;   /* to waiting, not to ready */
 	bool sent;
+	bool stored;             /* by the statement that was answered just now */
 	bool doubt;              /* an earlier try of its key may have committed */
 	struct order_seat *seat; /* taken, while it is in a batch; null: in no order */
 	struct turn *turn;       /* learns its id before its caller does; null: it is in no order */
@@ -105,7 +106,7 @@ struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* 
 void bind_patience(struct stmt *t, const struct store *s, int64_t patience);
 
 /* store_verdict.c */
-void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at);
+void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at);
 void verdict_known(struct item *it, const PGresult *idem_read, int row); /* what its key led to */
 void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */

@@ -48,7 +48,7 @@ verdict_twins(struct item *it, const uint8_t fp[DIGEST_LEN], const struct store_
 
 /* Stored now.  Nobody may be left to tell. */
 void
-verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64_t run_at)
+verdict_accepted(struct submitter *u, struct item *it, int64_t created_at)
 {
 	struct store_submitted a = { .status = STORE_OK,
 		.verdict = STORE_ACCEPTED,
@@ -61,7 +61,7 @@ verdict_accepted(struct submitter *u, struct item *it, int64_t created_at, int64
 		return;
 	}
 	a.row.created_at = created_at;
-	a.row.run_at = run_at; /* where a delay led to */
+	a.row.run_at = it->in.request->delay > 0 ? created_at + it->in.request->delay : it->in.request->run_at;
 	row_of_request(it, &a.row);
 	verdict_twins(it, it->fp, &a);
 	item_answer(it, &a);

@@ -1,7 +1,8 @@
 # BenchFill.pm - many rows at once for the benches: SQL text that writes what taskq would have written, without taskq.
 #
 # Rows are told by two numbers, from and to, of hundreds of tasks: a bench may add to what it has.  The tasks were submitted an hour ago in
-# batches of a hundred; the ids of two calls differ when their rows do.  A lane is SQL: a number, or an expression of b, the number of the batch.
+# batches of a hundred, and lie in the order of their ids; the ids of two calls differ when their rows do.  A lane is SQL: a number, or an
+# expression of b, the number of the batch.
 package Taskq::BenchFill;
 use strict;
 use warnings;
@@ -18,7 +19,7 @@ sub batches { my ($from, $to) = @_; return sprintf 'generate_series(%d, %d) b', 
 sub tasks {
 	my ($from, $to, $lane) = @_;
 	return 'insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, payload) select ' . id('p')
-		. ", 1, $lane, 0, 5, now() - interval '1 hour', $payload from " . batches($from, $to) . ', generate_series(0, 99) p;';
+		. ", 1, $lane, 0, 5, now() - interval '1 hour', $payload from " . batches($from, $to) . ', generate_series(0, 99) p order by b, p;';
 }
 
 sub ready {

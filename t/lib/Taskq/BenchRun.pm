@@ -23,7 +23,7 @@ sub model {
 	return;
 }
 
-# $n tasks are ready, as if they had been submitted a thousand at a time; their queue is paused.
+# $n tasks are ready, as if they had been submitted a thousand at a time, in the order of their ids; their queue is paused.
 sub backlog {
 	my ($bench, $n) = @_;
 	queue($bench, 'pause');
@@ -34,10 +34,12 @@ insert into taskq.task (id, bucket, lane, prio, max_attempts, created_at, option
 select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + b), 12, '0') || '70008000' || lpad(to_hex(b), 8, '0') || lpad(to_hex(i), 4, '0'))::uuid,
 	m.bucket, m.lane, m.prio, m.max_attempts, now(), m.options, m.payload
 from bench.model m, generate_series(1, $batches) b, generate_series(0, $last) i
-where (b - 1) * $batch + i < $n;
+where (b - 1) * $batch + i < $n
+order by b, i;
 insert into taskq.ready (lane, prio, start, bucket, lo, hi, n)
 select lane, prio, min(id::text)::uuid, bucket, min(id::text)::uuid, max(id::text)::uuid, count(*)
-from taskq.task group by lane, prio, bucket, taskq.batch(id), taskq.pos(id) / 100;
+from taskq.task group by lane, prio, bucket, taskq.batch(id), taskq.pos(id) / 100
+order by min(id::text);
 END
 	$bench->{pg}->psql("vacuum analyze taskq.$_", seconds => 600) for qw(task ready lease done);
 	$bench->{pg}->psql('checkpoint', seconds => 600);

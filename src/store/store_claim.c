@@ -1,7 +1,7 @@
 /* store_claim.c - what a worker asks for, and what it got.
  *
  * A lane is asked from its low-water mark on, so that a claim does not walk over the dead rows of what was claimed before; the mark is a plain
- * read's head, a little earlier, and is forgotten when rows were put below it.  Rows come back with each lease; a lease whose ids are all
+ * read's head, or when that is new a little earlier, and is forgotten when rows were put below it.  Rows come back with each lease; a lease whose ids are all
  * holes is dropped at once.  The claim advances the worker's seq, which is why every step has one, if only for no tasks.
  * Logs nothing.  Next: store_lease.c.
  */
@@ -10,17 +10,23 @@
 #include "store/store_int.h"
 
 #define MARGIN CLOCK_SECOND /* rows of other processes may begin a little before the mark and come after it was read */
-#define WIDTH_GAIN 8        /* one claim moves the average width of a range by an eighth */
+#define LATE \
+	2 /* times http.request_timeout: later than that after its id nothing comes any more that a look would not find */
+#define WIDTH_GAIN 8 /* one claim moves the average width of a range by an eighth */
 
 /* --- claim -------------------------------------------------------------------------------------------------------- */
 
 struct id
-claim_start(const struct id *mark)
+claim_start(const struct store *s, const struct id *mark)
 {
-	return id_is_zero(mark) ? *mark : task_id_least(task_id_time(mark) - MARGIN);
+	int64_t at = task_id_time(mark);
+
+	if (at < store_db_now(s) - LATE * s->o.conf->http.request_timeout)
+		return *mark; /* zero, too */
+	return task_id_least(at - MARGIN);
 }
 
-/* From where on a lane is asked: its head as it was read, a little earlier; zero when there is none, or rows were put below it. */
+/* From where on a lane is asked: its head as it was read, or a little earlier; zero when there is none, or rows were put below it. */
 static struct id
 mark_of(const struct store_worker *w, const struct lane_info *l, const struct store_probe *p)
 {
@@ -28,7 +34,7 @@ mark_of(const struct store_worker *w, const struct lane_info *l, const struct st
 
 	if (wake != NULL && wake_lane_lower_count(wake, l->lane) != l->lower)
 		return (struct id){ { 0 } };
-	return claim_start(&p->mark);
+	return claim_start(w->store, &p->mark);
 }
 
 static void

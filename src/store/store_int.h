@@ -289,8 +289,8 @@ void step_close(struct store_worker *w);
 void claim_add(struct store_worker *w, struct request *r);
 void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims, bool turns);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
-/* From where on a lane is asked whose head was seen at `mark`: a little earlier.  Zero for zero. */
-struct id claim_start(const struct id *mark) MUSTCHECK;
+/* From where on a lane is asked whose head was seen at `mark`: a little earlier, unless that is long ago.  Zero for zero. */
+struct id claim_start(const struct store *s, const struct id *mark) MUSTCHECK;
 /* One row of a claim of any kind, but for the names of its lane. */
 void claim_row(const PGresult *res, int row, struct store_claimed *c);
 void exact_bind_limits(struct stmt *t, const struct store_limits *l);

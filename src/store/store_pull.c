@@ -224,10 +224,10 @@ on_pulled(struct request *r)
 enum probe_column { PROBE_LANE, PROBE_PRIO, PROBE_START, PROBE_BELOW, PROBE_TURN, PROBE_TTL };
 
 static void
-bind_probe(struct stmt *t, const struct conf *c, const struct store_pull *in, int i, enum probe_column column)
+bind_probe(struct stmt *t, const struct store *s, const struct store_pull *in, int i, enum probe_column column)
 {
 	const struct store_probe *p = &in->probes[i];
-	struct id start = claim_start(&p->mark);
+	struct id start = claim_start(s, &p->mark);
 
 	if (column == PROBE_LANE)
 		stmt_int4(t, p->lane);
@@ -240,7 +240,7 @@ bind_probe(struct stmt *t, const struct conf *c, const struct store_pull *in, in
 	else if (column == PROBE_TURN)
 		stmt_int4(t, p->turn + 1);
 	else
-		stmt_int8(t, pull_ttl(conf_handler_find(c, in->heads[i].task_type), in->ttl));
+		stmt_int8(t, pull_ttl(conf_handler_find(s->o.conf, in->heads[i].task_type), in->ttl));
 }
 
 static void
@@ -248,7 +248,7 @@ bind_column(struct pulling *p, struct stmt *t, const struct store_pull *in, enum
 {
 	stmt_array(t);
 	for (int i = 0; i < in->nprobes; i++)
-		bind_probe(t, p->store->o.conf, in, i, column);
+		bind_probe(t, p->store, in, i, column);
 	stmt_array_end(t);
 }
 

@@ -1,4 +1,5 @@
 /* store_worker_test.c - claims, outcomes and give-backs, on whole lines and on lines that are cut. */
+#include "store/store_int.h"
 #include "store_pg.h"
 
 static struct store *store;
@@ -292,7 +293,15 @@ static void
 test_mark(void)
 {
 	struct store_probe p;
+	int64_t now = store_db_now(store);
+	struct id at = task_id_least(now), start = claim_start(store, &at), zero = { { 0 } };
 
+	is_int(task_id_time(&at) - task_id_time(&start), CLOCK_SECOND, "what is new is asked from a little earlier on");
+	at = task_id_least(now - 3 * pg_conf.http.request_timeout);
+	start = claim_start(store, &at);
+	ok(id_eq(&start, &at), "beside what is old nothing comes any more");
+	start = claim_start(store, &zero);
+	ok(id_is_zero(&start), "where nothing was seen all is asked");
 	submit("mark", 1);
 	step(NULL, 0, NULL, 0, 1);
 	p = got.probes[0];

@@ -10,7 +10,7 @@
 -- $6 long int4           a payload or result of so many bytes is not shown
 -- result: n int8 (stretch), part int4 (0 task, 1 lane, 2 amend, 3 ready, 4 waiting, 5 lease, 6 letter, 7 done, 8 replayed, 9 error), id uuid, lane int4,
 --         queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea,
---         body bytea, long bool, status int2, run int4, attempts int4, crashes int4, at timestamptz, message text, code text, class int2, hi uuid
+--         body bytea, long bool (or null), status int2, run int4, attempts int4, crashes int4, at timestamptz, message text, code text, class int2, hi uuid
 -- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind
 select p.n, y.*
 from unnest($1, $2, $3) with ordinality p(before, floor, most, n)
@@ -23,7 +23,7 @@ cross join lateral (
 		select distinct t.lane, t.prio from t
 	)
 	select 0 part, t.id, t.lane, null::text queue, null::text kind, null::text grp, null::text ord, t.prio, t.max_attempts, t.created_at, t.run_at, t.options,
-		case when octet_length(t.payload) < $6 then t.payload end body, octet_length(t.payload) >= $6 long,
+		case when octet_length(t.payload) < $6 then t.payload end body, nullif(octet_length(t.payload) >= $6, false) long,
 		null::int2 status, null::int4 run, null::int4 attempts, null::int4 crashes, null::timestamptz at, null::text message, null::text code, null::int2 class, null::uuid hi
 	from t
 	union all
@@ -35,7 +35,7 @@ cross join lateral (
 	union all
 	select 2, a.id, null, null, null, null, null, null, a.max_attempts, null, null, null, a.body, a.long, null, null, null, null, null, null, null, null, null
 	from b cross join lateral (
-		select a.id, a.max_attempts, case when octet_length(a.payload) < $6 then a.payload end body, octet_length(a.payload) >= $6 long
+		select a.id, a.max_attempts, case when octet_length(a.payload) < $6 then a.payload end body, nullif(octet_length(a.payload) >= $6, false) long
 		from taskq.amend a where a.id >= b.lo and a.id < p.before offset 0
 	) a
 	union all
@@ -73,7 +73,7 @@ cross join lateral (
 	union all
 	select 7, d.id, null, null, null, null, null, null, null, null, null, null, d.body, d.long, d.status, d.run, d.attempts, d.crashes, d.finished_at, null, null, null, null
 	from b cross join lateral (
-		select d.id, case when octet_length(d.result) < $6 then d.result end body, octet_length(d.result) >= $6 long,
+		select d.id, case when octet_length(d.result) < $6 then d.result end body, nullif(octet_length(d.result) >= $6, false) long,
 			d.status, d.run::int4, d.attempts::int4, d.crashes::int4, d.finished_at
 		from taskq.done d where d.id >= b.lo and d.id < p.before and d.id < $5 and d.id >= $4 offset 0
 	) d

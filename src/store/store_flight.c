@@ -2,7 +2,7 @@
  *
  * To begin and end a statement costs several times as much as to look at one more task, so who asks while another statement is on its
  * way goes with the next one, together with all others who came meanwhile: one task, or those of a page.  One statement is under way at a
- * time, and a second one beside it when the first has been away for BESIDE.  What is answered was seen after it was asked for.  Logs nothing.
+ * time, and a second one beside it when somebody has waited for a while.  What is answered was seen after it was asked for.  Logs nothing.
  * Next: store_get.c, store_stretch.c.
  */
 #include <string.h>
@@ -12,7 +12,6 @@
 #define FLIGHTS_MAGIC 0x5c0a6e77U
 #define FLIGHT_MAGIC 0x5c0a6e78U
 #define FLIGHT_LEAST 32 /* tasks in a statement */
-#define BESIDE (5 * CLOCK_MS)
 
 struct looked {
 	PGresult *res;
@@ -87,7 +86,7 @@ leave_if_free(struct flights *k)
 	if (list_empty(&k->waiting))
 		loop_timer_clear(k->timer);
 	else if (!loop_timer_is_set(k->timer))
-		loop_timer_set(k->timer, BESIDE);
+		loop_timer_set(k->timer, k->kind->beside);
 }
 
 static void

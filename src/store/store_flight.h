@@ -22,7 +22,8 @@ struct question {
 /* One way to ask. */
 struct flight_kind {
 	enum store_sql sql;
-	int most; /* tasks in a statement, while they are small */
+	int most;       /* tasks in a statement, while they are small */
+	int64_t beside; /* how long one is away before another leaves */
 	void (*bind)(struct stmt *t, const struct list *questions);
 	/* Rows at their places, those of each question behind those of the one before; places stay empty where nothing was found.  Returns how
 	 * many places were looked at: at least one, and those of a question that is short of some are asked for again. */

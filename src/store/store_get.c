@@ -50,7 +50,9 @@ take_rows(const struct store *s, const struct list *questions, const PGresult *r
 	return *bytes_r < FLIGHT_BYTES ? nrows : (int)n;
 }
 
-const struct flight_kind get_kind = { .sql = SQL_GET, .most = 256, .bind = bind_ids, .take = take_rows };
+const struct flight_kind get_kind = {
+	.sql = SQL_GET, .most = 256, .beside = 5 * CLOCK_MS, .bind = bind_ids, .take = take_rows
+};
 
 /* --- public --------------------------------------------------------------------------------------------------------------- */
 

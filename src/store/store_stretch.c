@@ -36,6 +36,7 @@ struct stretch {
 	struct task_row *rows;
 	struct rest *rests;
 	int n;
+	bool whole; /* its tasks are all there */
 };
 
 /* --- the question -------------------------------------------------------------------------------------------------------- */
@@ -110,7 +111,7 @@ take_amend(struct task_row *row, struct rest *rest, const PGresult *res, int i)
 {
 	if (!col_null(res, i, SQL_PAGE_MAX_ATTEMPTS))
 		row->max_attempts = (int)col_int(res, i, SQL_PAGE_MAX_ATTEMPTS);
-	if (col_null(res, i, SQL_PAGE_LONG)) /* the payload is as it was */
+	if (col_null(res, i, SQL_PAGE_BODY) && col_null(res, i, SQL_PAGE_LONG)) /* the payload is as it was */
 		return;
 	row->payload = col_span(res, i, SQL_PAGE_BODY);
 	rest->is_long = col_bool(res, i, SQL_PAGE_LONG);
@@ -169,10 +170,19 @@ take_error(struct task_row *row, struct rest *rest, const PGresult *res, int i)
 }
 
 static void
-take_part(struct stretch *h, enum part part, const PGresult *res, int i)
+take_replay(struct rest *rest, const PGresult *res, int i)
+{
+	int64_t at = col_time(res, i, SQL_PAGE_AT);
+
+	if (at > rest->replayed_at)
+		rest->replayed_at = at;
+}
+
+/* What names its task. */
+static void
+take_rest(struct stretch *h, enum part part, const PGresult *res, int i)
 {
 	struct id id = col_id(res, i, SQL_PAGE_ID);
-	int64_t at = col_time(res, i, SQL_PAGE_AT);
 	int j = 0;
 
 	while (j < h->n && !id_eq(&h->rests[j].id, &id))
@@ -187,8 +197,7 @@ take_part(struct stretch *h, enum part part, const PGresult *res, int i)
 		take_error(&h->rows[j], &h->rests[j], res, i);
 		break;
 	case PART_REPLAYED:
-		if (at > h->rests[j].replayed_at)
-			h->rests[j].replayed_at = at;
+		take_replay(&h->rests[j], res, i);
 		break;
 	default:
 		take_place(&h->rows[j], &h->rests[j], part, res, i);
@@ -229,25 +238,26 @@ place_stretches(const struct list *questions, struct task_row *rows, struct rest
 	return made;
 }
 
-/* Tasks first, then the rest. */
 static void
-take_parts(struct stretch *made, int nrows, const PGresult *res, bool tasks)
+take_part(struct stretch *h, const PGresult *res, int i)
 {
-	for (int i = 0; i < PQntuples(res); i++) {
-		enum part part = (enum part)col_int(res, i, SQL_PAGE_PART);
-		int64_t n = col_int(res, i, SQL_PAGE_N);
+	enum part part = (enum part)col_int(res, i, SQL_PAGE_PART);
 
-		ASSERT(n >= 1 && n <= nrows);
-		if ((part == PART_TASK) != tasks)
-			continue;
-		if (tasks)
-			take_task(&made[n - 1], res, i);
-		else if (part == PART_LANE)
-			take_lane(&made[n - 1], res, i);
-		else if (part == PART_READY)
-			take_ready(&made[n - 1], res, i);
-		else
-			take_part(&made[n - 1], part, res, i);
+	ASSERT(part != PART_TASK || !h->whole);
+	h->whole = part != PART_TASK;
+	switch (part) {
+	case PART_TASK:
+		take_task(h, res, i);
+		break;
+	case PART_LANE:
+		take_lane(h, res, i);
+		break;
+	case PART_READY:
+		take_ready(h, res, i);
+		break;
+	default:
+		take_rest(h, part, res, i);
+		break;
 	}
 }
 
@@ -259,8 +269,12 @@ take_stretches(const struct store *s, const struct list *questions, const PGresu
 	struct stretch *made = place_stretches(questions, rows, rests, nrows);
 
 	(void)bytes_r; /* they are small */
-	take_parts(made, nrows, res, true);
-	take_parts(made, nrows, res, false);
+	for (int i = 0; i < PQntuples(res); i++) {
+		int64_t n = col_int(res, i, SQL_PAGE_N);
+
+		ASSERT(n >= 1 && n <= nrows);
+		take_part(&made[n - 1], res, i);
+	}
 	for (int i = 0; i < nrows; i++)
 		if (!id_is_zero(&rows[i].id))
 			end_task(s, &rows[i], &rests[i]);
@@ -270,7 +284,7 @@ take_stretches(const struct store *s, const struct list *questions, const PGresu
 }
 
 const struct flight_kind stretch_kind = {
-	.sql = SQL_PAGE, .most = TASKS_MOST, .bind = bind_stretches, .take = take_stretches
+	.sql = SQL_PAGE, .most = TASKS_MOST, .beside = 20 * CLOCK_MS, .bind = bind_stretches, .take = take_stretches
 };
 
 /* --- public --------------------------------------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ is_before(const struct run_taker *a, const struct run_taker *b)
 {
 	if (a->served + a->most != b->served + b->most)
 		return a->served + a->most < b->served + b->most;
-	return a->rank < b->rank;
+	return a->rank != b->rank ? a->rank < b->rank : a < b;
 }
 
 /* The clock of those below is the least that one of them was served; whoever is behind it had nothing, and is lifted. */
@@ -93,32 +93,129 @@ advance(struct run_takers *t)
 	}
 }
 
-/* May it get more in this deal?  Whoever has a turn may, others while there are turns left. */
-static bool
-may_have(const struct run_taker *x, int turns_left)
-{
-	return x->waits && (x->turn >= 0 || turns_left > 0);
-}
-
 static struct run_taker *
-pick(struct run_takers *t, int turns_left)
+pick(struct run_takers *t)
 {
 	struct run_taker *queue = NULL, *best = NULL;
 
 	for (int i = 0; i < t->n; i++) {
 		struct run_taker *x = &t->all[i];
 
-		if (is_queue(t, x) && may_have(x, turns_left) && (queue == NULL || is_before(x, queue)))
+		if (x->waits && is_queue(t, x) && (queue == NULL || is_before(x, queue)))
 			queue = x;
 	}
 	for (int i = 0; queue != NULL && i < t->n; i++) {
 		struct run_taker *x = &t->all[i];
 
-		if (x != queue && &t->all[x->queue] == queue && may_have(x, turns_left) &&
-		    (best == NULL || is_before(x, best)))
+		if (x->waits && x != queue && &t->all[x->queue] == queue && (best == NULL || is_before(x, best)))
 			best = x;
 	}
 	return best;
+}
+
+/* --- a deal ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Those who wait as heaps of indexes, so that a turn among thousands costs no more than among a few. */
+struct heap {
+	int *all;
+	int n;
+};
+
+struct deal {
+	struct run_takers *t;
+	struct heap queues;
+	struct heap *groups; /* of each queue, by its index */
+	int *room;           /* of all the heaps */
+};
+
+static void
+sink(const struct deal *d, const struct heap *h, int i)
+{
+	const struct run_taker *all = d->t->all;
+	int child, top = h->all[i];
+
+	for (; (child = 2 * i + 1) < h->n; i = child) {
+		if (child + 1 < h->n && is_before(&all[h->all[child + 1]], &all[h->all[child]]))
+			child++;
+		if (!is_before(&all[h->all[child]], &all[top]))
+			break;
+		h->all[i] = h->all[child];
+	}
+	h->all[i] = top;
+}
+
+static void
+heap_make(const struct deal *d, const struct heap *h)
+{
+	for (int i = h->n / 2 - 1; i >= 0; i--)
+		sink(d, h, i);
+}
+
+static void
+deal_begin(struct deal *d, struct run_takers *t)
+{
+	int *room = mem_alloc(sizeof(*room) * (size_t)(2 * t->n + 1));
+
+	*d = (struct deal){ .t = t, .groups = mem_zalloc(sizeof(*d->groups) * (size_t)(t->n + 1)), .room = room };
+	for (int i = 0; i < t->n; i++)
+		d->groups[t->all[i].queue].n += t->all[i].waits && !is_queue(t, &t->all[i]);
+	for (int i = 0; i < t->n; i++) {
+		d->groups[i].all = room;
+		room += d->groups[i].n;
+		d->groups[i].n = 0;
+	}
+	d->queues.all = room;
+	for (int i = 0; i < t->n; i++) {
+		struct heap *h = is_queue(t, &t->all[i]) ? &d->queues : &d->groups[t->all[i].queue];
+
+		if (t->all[i].waits)
+			h->all[h->n++] = i;
+	}
+	heap_make(d, &d->queues);
+	for (int i = 0; i < t->n; i++)
+		heap_make(d, &d->groups[i]);
+}
+
+static void
+deal_end(struct deal *d)
+{
+	mem_free(&d->groups);
+	mem_free(&d->room);
+}
+
+/* The first that may get more in this deal: whoever has a turn may, others while there are turns left.  Null: none. */
+static struct run_taker *
+first(const struct deal *d, struct heap *h, int turns_left)
+{
+	while (h->n > 0 && turns_left == 0 && d->t->all[h->all[0]].turn < 0) {
+		h->all[0] = h->all[--h->n];
+		if (h->n > 0)
+			sink(d, h, 0);
+	}
+	return h->n > 0 ? &d->t->all[h->all[0]] : NULL;
+}
+
+/* The next turn of a deal.  False: nobody may get more. */
+static bool
+deal_turn(struct deal *d, int n, int turns, int *dealt)
+{
+	struct run_taker *queue = first(d, &d->queues, turns - *dealt), *x;
+	struct heap *groups;
+
+	if (queue == NULL)
+		return false;
+	groups = &d->groups[queue - d->t->all];
+	x = first(d, groups, turns - *dealt);
+	if (x == NULL)
+		return false;
+	if (x->turn < 0)
+		x->turn = (*dealt)++;
+	queue->turn = 0;
+	x->most += n;
+	queue->most += n;
+	sink(d, groups, 0);
+	sink(d, &d->queues, 0);
+	return true;
 }
 
 /* What is dealt at once.  At a high pace more: what ends in a moment; and when so many wait that a round of such turns would take more than
@@ -140,18 +237,12 @@ int
 run_order_deal(struct run_takers *t, int room, int turns)
 {
 	int portion = portion_of(t, room), dealt = 0;
-	struct run_taker *x;
+	struct deal d;
 
-	while (room > 0 && (x = pick(t, turns - dealt)) != NULL) {
-		int n = portion < room ? portion : room;
-
-		if (x->turn < 0)
-			x->turn = dealt++;
-		t->all[x->queue].turn = 0;
-		x->most += n;
-		t->all[x->queue].most += n;
-		room -= n;
-	}
+	deal_begin(&d, t);
+	while (room > 0 && deal_turn(&d, portion < room ? portion : room, turns, &dealt))
+		room -= portion < room ? portion : room;
+	deal_end(&d);
 	return dealt;
 }
 
@@ -163,7 +254,7 @@ run_order_next(struct run_takers *t)
 	lift(t, true);
 	lift(t, false);
 	advance(t);
-	x = pick(t, 1);
+	x = pick(t);
 	return x != NULL ? (int)(x - t->all) : -1;
 }
 

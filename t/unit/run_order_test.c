@@ -154,6 +154,42 @@ test_wide(void)
 	is_int(run_order_deal(&takers, 16, 64), 0, "and nothing is dealt");
 }
 
+/* A deal is what turn by turn would come, whoever was served how much before. */
+static void
+test_deal(void)
+{
+	enum { QUEUES = 20, GROUPS = 50, ALL = QUEUES * (GROUPS + 1), ROUNDS = 20 };
+	static struct run_taker was[ALL];
+	int counts[QUEUES], differ = 0, dealt = 0;
+
+	srand48(1);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int q = 0; q < QUEUES; q++)
+			counts[q] = GROUPS;
+		begin(QUEUES, counts);
+		for (int i = 0; i < takers.n; i++) {
+			left[i] = all[i].queue == i ? 0 : lrand48() % 3;
+			all[i].served = lrand48() % 10;
+		}
+		all_wait();
+		run_order_next(&takers);
+		memcpy(was, all, sizeof(was));
+		dealt += run_order_deal(&takers, 60, 64);
+		for (int i = 0; i < ALL; i++)
+			was[i].most = all[i].most;
+		for (int i = 0; i < 60; i++) {
+			int group = (all_wait(), run_order_next(&takers));
+
+			all[group].served++;
+			all[all[group].queue].served++;
+		}
+		for (int i = 0; i < ALL; i++)
+			differ += all[i].queue != i && left[i] > 0 && all[i].served - was[i].served != was[i].most;
+	}
+	is_int(differ, 0, "a deal is what turn by turn would come");
+	ok(dealt > ROUNDS * QUEUES, "to many: %d", dealt);
+}
+
 static void
 test_pace(void)
 {
@@ -188,6 +224,7 @@ main(void)
 	test_rounds();
 	test_queues();
 	test_wide();
+	test_deal();
 	test_pace();
 	return done();
 }

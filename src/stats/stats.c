@@ -184,7 +184,8 @@ series_claim(struct stats_series *e, struct span queue, struct span type)
 	uint32_t naming = NAMING_FREE;
 	int patience = 1000;
 
-	if (atomic_compare_exchange_strong(&e->naming, &naming, NAMING_BEGUN)) {
+	if (atomic_load(&e->naming) == NAMING_FREE &&
+	    atomic_compare_exchange_strong(&e->naming, &naming, NAMING_BEGUN)) {
 		memcpy(e->queue, queue.ptr, queue.len);
 		memcpy(e->type, type.ptr, type.len);
 		atomic_store(&e->naming, NAMING_DONE);
@@ -212,16 +213,25 @@ series_find(struct span queue, struct span type)
 int
 stats_series(struct span queue, struct span task_type)
 {
-	static uint8_t lately[256]; /* by hash; a hint, checked against the names */
+	static uint8_t lately[256];  /* by hash; a hint, checked against the names */
+	static uint64_t other[4096]; /* hashes of pairs that came too late to have an entry: none is ever free again */
+	static const struct stats *other_of;
 	uint64_t hash;
 	uint8_t *hint;
 
 	if (slot == NULL)
 		return 0;
 	hash = digest_fnv64(queue.ptr, queue.len) * 31 + digest_fnv64(task_type.ptr, task_type.len);
+	if (other_of != stats_mine)
+		memset(other, 0, sizeof(other));
+	other_of = stats_mine;
+	if (other[hash % ARRAY_LEN(other)] == hash)
+		return 0;
 	hint = &lately[hash % sizeof(lately)];
 	if (*hint == 0 || !series_is(&stats_mine->series[*hint], queue, task_type))
 		*hint = (uint8_t)series_find(queue, task_type);
+	if (*hint == 0)
+		other[hash % ARRAY_LEN(other)] = hash;
 	return *hint;
 }
 

@@ -290,6 +290,11 @@ test_series_limit(void)
 	}
 	is_int(stats_series(SPAN("q\"\\\n"), SPAN("t0")), first, "an index stays");
 	is_int(other, 13, "what does not fit is other: the table had two and its own place");
+	for (i = 0; i < STATS_SERIES + 10; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		other -= stats_series(SPAN("q\"\\\n"), span_of(name)) == 0;
+	}
+	is_int(other, 0, "and stays so, as does what fits");
 	memset(longest, 'x', sizeof(longest));
 	is_int(stats_series(SPAN("q"), (struct span){ longest, sizeof(longest) }), 0, "so is a name that is too long");
 	stats_submitted(0, 1);

@@ -49,10 +49,20 @@ worker_now(void *arg)
 	run_now(w->run, deadline || w->conf->kill_grace < HASTE ? w->conf->kill_grace : HASTE);
 }
 
+static void
+worker_rest(void *arg)
+{
+	struct worker *w = arg;
+
+	store_rest(w->store);
+}
+
 int
 role_worker(const struct super_child *me)
 {
-	static const struct role_ops ops = { .name = "worker", .drain = worker_drain, .now = worker_now };
+	static const struct role_ops ops = {
+		.name = "worker", .drain = worker_drain, .now = worker_now, .rest = worker_rest
+	};
 	struct worker w = { .conf = me->conf };
 	struct store_options so = {
 		.conf = me->conf,

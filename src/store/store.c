@@ -68,6 +68,16 @@ store_close(struct store **s)
 	mem_free(s);
 }
 
+void
+store_rest(struct store *s)
+{
+	struct store_pool *pools[] = { s->submit_pool, s->read_pool, s->worker_pool, s->keeper_pool };
+
+	item_spares_free();
+	for (size_t i = 0; i < ARRAY_LEN(pools); i++)
+		pool_rest(pools[i]);
+}
+
 /* The pool for what has no pool of its own. */
 struct store_pool *
 store_any_pool(const struct store *s)

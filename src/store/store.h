@@ -48,7 +48,7 @@ struct store_options {
 struct store *store_open(const struct store_options *o) MUSTCHECK;
 /* Everything unanswered is answered FAILED or UNSURE first; not from a callback of the store. */
 void store_close(struct store **s);
-void store_rest(struct store *s); /* frees what is kept for the next rush */
+void store_rest(struct store *s); /* frees what is kept for a rush; renews what had much to carry */
 
 /* What /readyz says: null when ready, else what is missing ("cannot use postgres: ...", "schema is version 3, this program needs
  * 4", "postgres runs with fsync = off", "partitions are ready for 3 days ahead, expected 7"). */

@@ -26,6 +26,7 @@
 #define BACKOFF_FIRST (100 * CLOCK_MS)
 #define BACKOFF_CAP (3 * CLOCK_SECOND)
 #define ATTEMPT_EVERY CLOCK_SECOND /* but for the first retry */
+#define GROWN (1024 * 1024)        /* bytes at once: such a connection is renewed when its process rests */
 
 enum conn_event { CONN_EV_TIMER, CONN_EV_SOCKET, CONN_EV_REQUEST, CONN_EV_LOST, CONN_EV_CLOSE };
 
@@ -421,7 +422,8 @@ conn_event(struct store_conn *c, enum conn_event event, const char *why)
 	case CONN_EV_REQUEST:
 		ASSERT(c->state == CONN_IDLE && c->request != NULL);
 		set_state(c, CONN_BUSY);
-		loop_timer_set(c->timer, c->request->patience > 0 ? c->request->patience : conn_conf(c)->postgres.deadline);
+		loop_timer_set(
+		    c->timer, c->request->patience > 0 ? c->request->patience : conn_conf(c)->postgres.deadline);
 		send_request(c, c->request);
 		break;
 	case CONN_EV_LOST:
@@ -459,6 +461,27 @@ conn_request(struct store_conn *c, struct request *r)
 	ASSERT(c->request == NULL);
 	c->request = r;
 	conn_event(c, CONN_EV_REQUEST, NULL);
+}
+
+bool
+conn_grown(const struct store_conn *c)
+{
+	return c->state == CONN_IDLE && c->wire.most > GROWN;
+}
+
+bool
+conn_failed(const struct store_conn *c)
+{
+	return c->state == CONN_DOWN && c->failures > 0;
+}
+
+void
+conn_retire(struct store_conn **c)
+{
+	ASSERT((*c)->state == CONN_IDLE);
+	close_socket(*c);
+	set_state(*c, CONN_DOWN);
+	conn_free(c);
 }
 
 void

@@ -77,6 +77,7 @@ void item_answer_all(struct item *it, const struct store_submitted *answer); /* 
 void item_fail(struct item *it, enum store_status status, const char *why);  /* its twins too */
 void item_again(struct submitter *u, struct item *it); /* joins a later batch: nothing of it was stored */
 void item_free(struct item *it);
+void item_spares_free(void);                            /* what is kept for the next ones */
 void item_wake(struct store *s, const struct item *it); /* it was stored: who runs it is told */
 
 #define PATIENCE_MANY (50 * CLOCK_MS) /* for a lock, where others wait behind */

@@ -133,6 +133,7 @@ struct wire {
 	bool flushing; /* libpq has bytes that the socket did not take */
 	bool synced;   /* the Sync was handed to libpq: from here on nothing is certain without an answer */
 	bool in_doubt; /* the server warned that it did not wait for its replica */
+	size_t most;   /* bytes in one direction at once: libpq keeps room for as many */
 };
 
 void wire_begin(struct wire *w, PGconn *pg);
@@ -147,9 +148,12 @@ struct store_conn;
 
 struct store_conn *conn_new(struct store_pool *p, int number) MUSTCHECK;
 void conn_free(struct store_conn **c);                      /* its request is answered first: UNSURE */
+void conn_retire(struct store_conn **c);                    /* an idle one goes, and nothing is wrong */
 void conn_start(struct store_conn *c);                      /* connects, and again whenever it is lost */
 void conn_request(struct store_conn *c, struct request *r); /* when idle only; answered by pool_answer() */
 enum conn_state conn_state(const struct store_conn *c);
+bool conn_grown(const struct store_conn *c);  /* idle, and its buffers became large: they never shrink */
+bool conn_failed(const struct store_conn *c); /* down: it could not be made, or was lost */
 
 /* What a server told at greeting: store_hello.c. */
 struct store_server {
@@ -207,6 +211,7 @@ struct store_pool *pool_new(struct store *s, const char *purpose, int connection
 void pool_close(
     struct store_pool *p); /* what waits is FAILED, what was sent UNSURE; what is asked from now on is never answered */
 void pool_free(struct store_pool **p); /* after its close */
+void pool_rest(struct store_pool *p);  /* connections that have grown are renewed; null: none */
 struct store *pool_store(const struct store_pool *p);
 const char *pool_purpose(const struct store_pool *p);
 int pool_idle(const struct store_pool *p); /* connections that are free now, less requests that wait */

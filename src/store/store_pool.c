@@ -3,7 +3,10 @@
  * A request waits here until a connection is idle, is sent, and is answered through its function.  One that may be repeated is sent again
  * after a lost line or an error that passes, with the same bytes, until it is known or its deadline is over; a deadline that passes while
  * waiting is FAILED, or UNSURE when an earlier try may have committed.  Nothing runs inside request_send(): the pool's timer
- * brings the next turn.  Named statements are given up for the process here when a pooler cannot have them.  Next: store.c.
+ * brings the next turn.  Named statements are given up for the process here when a pooler cannot have them.
+ *
+ * libpq keeps room for the most that a connection ever carried.  When the process comes to rest one that carried much is replaced, after
+ * its successor is there.  Next: store.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@ struct store_pool {
 	const char *purpose;
 	struct store_conn **conns;
 	int nconns;
+	struct store_conn *next; /* is being made beside the others, for the place of one that has grown; null: none */
 	struct list queue;
 	int nqueued;
 	struct loop_timer *timer;
@@ -216,6 +220,43 @@ count_wait(const struct store_pool *p, double seconds)
 		stats_observe(H_PG_READ_WAIT_SECONDS, seconds);
 }
 
+/* --- renewal -------------------------------------------------------------------------------------------------------- */
+
+void
+pool_rest(struct store_pool *p)
+{
+	for (int i = 0; p != NULL && !p->closing && p->next == NULL && i < p->nconns; i++)
+		if (conn_grown(p->conns[i])) {
+			p->next = conn_new(p, i);
+			conn_start(p->next);
+		}
+}
+
+/* The new connection takes the place of one that has grown, so that there is always one; when work has come back meanwhile, or it cannot be
+ * made, all stays as it is. */
+static void
+renew(struct store_pool *p)
+{
+	if (conn_failed(p->next))
+		conn_free(&p->next);
+	if (p->next == NULL || conn_state(p->next) != CONN_IDLE)
+		return;
+	for (int i = 0; p->next != NULL && i < p->nconns; i++)
+		if (conn_grown(p->conns[i])) {
+			conn_retire(&p->conns[i]);
+			p->conns[i] = p->next;
+			p->next = NULL;
+		}
+	if (p->next != NULL)
+		conn_retire(&p->next);
+	else
+		pool_rest(p);
+	if (p->next == NULL)
+		mem_trim();
+}
+
+/* --- the turn of a pool ---------------------------------------------------------------------------------------------- */
+
 /* Sends what may go and expires what is late; sets the timer while something waits. */
 static void
 pool_run(void *arg)
@@ -228,6 +269,8 @@ pool_run(void *arg)
 	struct request *r;
 
 	MAGIC_CHECK(p, POOL_MAGIC);
+	if (p->next != NULL)
+		renew(p);
 	LIST_FOREACH_SAFE (pos, tmp, &p->queue) {
 		r = container_of(pos, struct request, node);
 		if (r->deadline <= now) {
@@ -250,7 +293,9 @@ pool_run(void *arg)
 void
 pool_changed(struct store_pool *p)
 {
-	if (!p->closing && (p->nqueued > 0 || p->idle_fn != NULL) && idle_conn(p) != NULL)
+	bool waits = p->nqueued > 0 || p->idle_fn != NULL;
+
+	if (!p->closing && (p->next != NULL || (waits && idle_conn(p) != NULL)))
 		loop_timer_set(p->timer, 0);
 }
 
@@ -291,6 +336,8 @@ pool_close(struct store_pool *p)
 	for (i = 0; i < p->nconns; i++)
 		conn_free(&p->conns[i]);
 	p->nconns = 0;
+	if (p->next != NULL)
+		conn_free(&p->next);
 	while ((node = list_first(&p->queue)) != NULL)
 		expire(p, container_of(node, struct request, node));
 	loop_timer_clear(p->timer);

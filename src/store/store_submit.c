@@ -45,17 +45,11 @@ item_free(struct item *it)
 		mem_free(&it);
 }
 
-static void
-spares_free(void)
+void
+item_spares_free(void)
 {
 	while (spares.n > 0)
 		mem_free(&spares.items[--spares.n]);
-}
-
-void
-store_rest(struct store *s UNUSED)
-{
-	spares_free();
 }
 
 /* Tells the caller, once. */
@@ -237,7 +231,7 @@ submitter_free(struct submitter **u)
 		item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, "the store is closing");
 		item_free(it);
 	}
-	spares_free();
+	item_spares_free();
 	lane_cache_free(&(*u)->lanes);
 	loop_timer_free(&(*u)->timer);
 	(*u)->magic = 0;

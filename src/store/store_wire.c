@@ -51,6 +51,13 @@ stmt_send(struct wire *w, const struct stmt *t, int index, bool named)
 	return PQsendQueryParams(w->pg, text->text, t->nparams, text->types, values, t->len, formats, 1) != 0;
 }
 
+static void
+note_bytes(struct wire *w, size_t bytes)
+{
+	if (bytes > w->most)
+		w->most = bytes;
+}
+
 bool
 wire_flush(struct wire *w)
 {
@@ -65,15 +72,20 @@ wire_send(struct wire *w, struct request *r, bool named)
 {
 	int i;
 
+	size_t bytes = 0;
+
 	w->request = r;
 	w->nexpected = w->next_expected = 0;
 	w->synced = w->in_doubt = false;
 	r->status = STORE_OK;
 	r->action = ACTION_NONE;
 	r->sqlstate[0] = r->why[0] = '\0';
-	for (i = 0; i < r->nstmts; i++)
+	for (i = 0; i < r->nstmts; i++) {
+		bytes += r->stmts[i].bytes.len;
 		if (!stmt_send(w, &r->stmts[i], i, named))
 			return false;
+	}
+	note_bytes(w, bytes);
 	if (!PQpipelineSync(w->pg))
 		return false;
 	w->synced = true;
@@ -113,6 +125,7 @@ keep_result(struct wire *w, PGresult *res)
 	int columns;
 
 	ASSERT(w->next_expected < w->nexpected);
+	note_bytes(w, PQresultMemorySize(res));
 	columns = store_sql_texts[w->request->stmts[e->stmt].sql].ncolumns;
 	ASSERT(e->prepare || columns == 0 || columns == PQnfields(res));
 	if (e->prepare || w->request->results[e->stmt] != NULL)

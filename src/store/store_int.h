@@ -103,6 +103,8 @@ struct batch {
 void batch_free(struct batch *b);
 void batch_fail(struct batch *b, enum store_status status, const char *why); /* answers all and frees */
 struct request *batch_request(struct batch *b, request_fn *fn) MUSTCHECK;    /* with the last deadline of its items */
+/* store_bind.c: what stores the batch, and what else its tasks need beside that. */
+void batch_bind(struct request *r, const struct batch *b);
 /* How long the transaction of the statement waits for a lock: us; 0: lock_timeout. */
 void bind_patience(struct stmt *t, const struct store *s, int64_t patience);
 

@@ -7,22 +7,18 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(now read_file temp_dir write_file);
+use Taskq::Machine qw(now temp_dir);
 use Taskq::Postgres;
 use Taskq::Proxy;
+use Taskq::Shell qw(note_run noted_runs shell_handler);
 use Test::More;
 
 my $dir = temp_dir('c');
 chmod 0777, $dir;
 
-# Handlers count their runs, each in a file of its task.
-sub handler {
-	my ($type, $text, $more) = @_;
-	write_file("$dir/$type", "#!/bin/sh\nread -r line\nid=\${line#*\\\"message_id\\\":\\\"}\nid=\${id%%\\\"*}\n" .
-		"echo run >>$dir/runs.\$id\n$text\n", 0755);
-	return "handler $type { command = {\"$dir/$type\"}\n retry_base = 10ms\n retry_cap = 20ms\n}\n";
-}
-sub runs { my ($task) = @_; return scalar(() = (read_file("$dir/runs.$task->{id}") || '') =~ /run/g) }
+my $note = note_run($dir);
+sub handler { my ($type, $text) = @_; return shell_handler($dir, $type, "read -r line\n$note$text", 'retry_base = 10ms retry_cap = 20ms') }
+sub runs { return scalar noted_runs($dir, @_) }
 
 my $pg = Taskq::Postgres->new(private => 1, fsync => 0);
 my $proxy = Taskq::Proxy->new($pg->port);

@@ -5,19 +5,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(temp_dir write_file);
+use Taskq::Machine qw(temp_dir);
+use Taskq::Shell qw(shell_handler);
 use Test::More;
 
 my $dir = temp_dir('h');
 chmod 0755, $dir;
 
-# A handler that is a piece of shell.
-sub sh {
-	my ($type, $text, $more) = @_;
-	write_file("$dir/$type", "#!/bin/sh\n$text\n");
-	chmod 0755, "$dir/$type";
-	return "handler $type { command = {\"$dir/$type\"}\n " . ($more || '') . " }\n";
-}
+sub sh { return shell_handler($dir, @_) }
 
 my $config = join '',
 	sh(envelope => 'cat'),

@@ -5,18 +5,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(read_file temp_dir write_file);
+use Taskq::Machine qw(read_file temp_dir);
+use Taskq::Shell qw(shell_handler);
 use Test::More;
 
 my $dir = temp_dir('h');
 chmod 0777, $dir;
 
-sub sh {
-	my ($type, $text, $more) = @_;
-	write_file("$dir/$type", "#!/bin/sh\n$text\n");
-	chmod 0755, "$dir/$type";
-	return "handler $type { command = {\"$dir/$type\"}\n " . ($more || '') . " }\n";
-}
+sub sh { return shell_handler($dir, @_) }
 
 my $t = Taskq->start(config => join '',
 	"kill_grace = 300ms\nwork { poll = 100ms }\n",

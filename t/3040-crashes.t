@@ -7,17 +7,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(read_file temp_dir write_file);
+use Taskq::Shell qw(shell_handler);
 use Test::More;
 
 my $dir = temp_dir('h');
 chmod 0777, $dir;
 
-sub sh {
-	my ($type, $text, $more) = @_;
-	write_file("$dir/$type", "#!/bin/sh\n$text\n");
-	chmod 0755, "$dir/$type";
-	return "handler $type { command = {\"$dir/$type\"}\n retry_base = 10ms\n retry_cap = 20ms\n" . ($more || '') . " }\n";
-}
+sub sh { my ($type, $text) = @_; return shell_handler($dir, $type, $text, 'retry_base = 10ms retry_cap = 20ms') }
 
 my $t = Taskq->start(config => join '',
 	"workers = 2\nwork { poll = 100ms\n slots = 4\n crash_max = 3 }\n",

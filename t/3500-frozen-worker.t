@@ -7,27 +7,19 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(now process_start_time read_file temp_dir write_file);
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my $dir = temp_dir('z');
 chmod 0777, $dir;
+my $note = note_run($dir);
 # Each run leaves its pid and that of a child; all but the first of a task end soon.
-write_file("$dir/slow", <<"SH", 0755);
-#!/bin/sh
-read -r line
-id=\${line#*\\"message_id\\":\\"}
-id=\${id%%\\"*}
-echo \$\$ >>$dir/runs.\$id
+shell_command($dir, slow => "read -r line\n$note" . <<"SH");
 [ \$(wc -l <$dir/runs.\$id) -gt 1 ] || { sleep 1000 & echo \$! >$dir/child.\$id; wait; }
 echo 2
 SH
 # The first ends while its worker is frozen, and has a result.
-write_file("$dir/late", <<"SH", 0755);
-#!/bin/sh
-read -r line
-id=\${line#*\\"message_id\\":\\"}
-id=\${id%%\\"*}
-echo \$\$ >>$dir/runs.\$id
+shell_command($dir, late => "read -r line\n$note" . <<"SH");
 n=\$(wc -l <$dir/runs.\$id)
 [ \$n -gt 1 ] || while [ ! -e $dir/open ]; do sleep 0.02; done
 echo \$n
@@ -38,7 +30,7 @@ my $t = Taskq->start(config => "workers = 2\nwork { lease = 1s\n grace = 200ms\n
 	"handler nap { kind = builtin builtin = sleep }\nhandler noop { kind = builtin }\n" .
 	"handler slow { command = {\"$dir/slow\"} }\nhandler late { command = {\"$dir/late\"} }\n");
 
-sub runs { my ($task) = @_; return split ' ', read_file("$dir/runs.$task->{id}") || '' }
+sub runs { return noted_runs($dir, @_) }
 sub incs { return split / /, $pg->psql("select string_agg(inc::text, ' ' order by inc) from taskq.worker") || '' }
 # Which workers have something, and how many tasks.
 sub owners { return $pg->psql('select distinct worker from taskq.lease') . '/' . $pg->psql('select sum(taskq.pos(hi) - taskq.pos(lo) + 1) from taskq.lease') }

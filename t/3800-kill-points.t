@@ -6,7 +6,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(read_file slurp_command temp_dir write_file);
+use Taskq::Machine qw(slurp_command temp_dir write_file);
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my (undef, $version) = slurp_command(command => [Taskq->program, '-V']);
@@ -16,12 +17,7 @@ my $dir = temp_dir('k');
 my $fuses = temp_dir('f');
 chmod 0777, $_ for $dir, $fuses;
 # Each run leaves a line; the first of one that is to fail does.
-write_file("$dir/mark", <<"SH", 0755);
-#!/bin/sh
-read -r line
-id=\${line#*\\"message_id\\":\\"}
-id=\${id%%\\"*}
-echo \$\$ >>$dir/runs.\$id
+shell_command($dir, mark => "read -r line\n" . note_run($dir) . <<"SH");
 case \$line in *'"fail":true'*) [ "\$(wc -l <$dir/runs.\$id)" -gt 1 ] || exit 1 ;; esac
 echo 1
 SH
@@ -53,7 +49,7 @@ my $t = Taskq->start(
 		"handler mark { command = {\"$dir/mark\"}\n retry_base = 10ms\n retry_cap = 20ms }\n",
 	env => { TASKQ_FP => join(';', map { "$_->[0]=kill9" } @points), TASKQ_FP_FUSES => $fuses });
 
-sub runs { my ($task) = @_; return scalar(() = (read_file("$dir/runs.$task->{id}") // '') =~ /\n/g) }
+sub runs { return scalar noted_runs($dir, @_) }
 sub beyond { my ($range, @n) = @_; return scalar grep { $_ < $range->[0] || $_ > $range->[1] } @n }
 sub busy { return $pg->psql("select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and backend_type = 'client backend'") }
 

@@ -6,21 +6,20 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(process_start_time read_file temp_dir write_file);
+use Taskq::Machine qw(process_start_time temp_dir write_file);
 use Taskq::Service;
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my $dir = temp_dir('z');
 chmod 0777, $dir;
 # The first run of a task answers when the file `open` is there, each other at once; the result is the number of the run.
-write_file("$dir/pool", <<"SH", 0755);
-#!/bin/sh
+my $note = note_run($dir);
+shell_command($dir, pool => <<"SH");
 while read -r line; do
-	id=\${line#*\\"message_id\\":\\"}
-	id=\${id%%\\"*}
+	$note
 	lease=\${line#*\\"lease\\":\\"}
 	lease=\${lease%%\\"*}
-	echo \$\$ >>$dir/runs.\$id
 	n=\$(wc -l <$dir/runs.\$id)
 	[ \$n -gt 1 ] || while [ ! -e $dir/open ]; do sleep 0.02; done
 	printf '{"lease":"%s","result":%d}\\n' \$lease \$n
@@ -34,7 +33,7 @@ my $t = Taskq->start(config => "workers = 2\nwork { lease = 2s\n grace = 500ms\n
 	"handler pool { kind = pool command = {\"$dir/pool\"} children = 2 }\n" .
 	'handler http { kind = http url = "' . $service->url('/x') . "\" }\nhandler noop { kind = builtin }\n");
 
-sub runs { my ($task) = @_; return split ' ', read_file("$dir/runs.$task->{id}") || '' }
+sub runs { return noted_runs($dir, @_) }
 sub incs { return split / /, $pg->psql("select string_agg(inc::text, ' ' order by inc) from taskq.worker") || '' }
 
 # Worker 1 rests while worker 0 takes everything.

@@ -6,7 +6,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(descendants now process_start_time read_file temp_dir write_file);
+use Taskq::Machine qw(descendants now temp_dir write_file);
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my $pg = Taskq->pg(fsync => 0);
@@ -14,12 +15,7 @@ plan skip_all => 'needs a Postgres of its own' if !$pg->private;
 
 my $dir = temp_dir('s');
 chmod 0777, $dir;
-write_file("$dir/gate", <<"SH", 0755);
-#!/bin/sh
-read -r line
-id=\${line#*\\"message_id\\":\\"}
-id=\${id%%\\"*}
-echo \$\$ >>$dir/runs.\$id
+shell_command($dir, gate => "read -r line\n" . note_run($dir) . <<"SH");
 while [ ! -e $dir/open ]; do sleep 0.02; done
 echo 1
 : >$dir/ended.\$id
@@ -28,7 +24,7 @@ SH
 my $t = Taskq->start(config => "workers = 2\nwork { lease = 1s\n grace = 100ms\n slots = 4\n poll = 100ms }\n" .
 	"handler gate { command = {\"$dir/gate\"} }\nhandler pull { kind = lease timeout = 1h }\n");
 
-sub runs { my ($task) = @_; return split ' ', read_file("$dir/runs.$task->{id}") || '' }
+sub runs { return noted_runs($dir, @_) }
 sub all_of_it { return ($pg->pid, keys %{ descendants($pg->pid) }) }
 
 for my $round (1 .. 2) {

@@ -6,16 +6,17 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(now read_file temp_dir write_file);
+use Taskq::Machine qw(now temp_dir);
 use Taskq::Service;
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my $dir = temp_dir('r');
 chmod 0777, $dir;
 # The first run of a task does not end, the others do.
-my $first = "id=\${line#*\\\"message_id\\\":\\\"}\nid=\${id%%\\\"*}\necho \$\$ >>$dir/runs.\$id\n[ \$(wc -l <$dir/runs.\$id) -gt 1 ] || sleep 1000\n";
-write_file("$dir/exec", "#!/bin/sh\nread -r line\n${first}echo 2\n", 0755);
-write_file("$dir/pool", "#!/bin/sh\nwhile read -r line; do\n${first}lease=\${line#*\\\"lease\\\":\\\"}\necho \"{\\\"lease\\\":\\\"\${lease%%\\\"*}\\\",\\\"result\\\":2}\"\ndone\n", 0755);
+my $first = note_run($dir) . "[ \$(wc -l <$dir/runs.\$id) -gt 1 ] || sleep 1000\n";
+shell_command($dir, exec => "read -r line\n${first}echo 2");
+shell_command($dir, pool => "while read -r line; do\n${first}lease=\${line#*\\\"lease\\\":\\\"}\necho \"{\\\"lease\\\":\\\"\${lease%%\\\"*}\\\",\\\"result\\\":2}\"\ndone");
 
 my $service = Taskq::Service->start;
 my $handlers = "call { allow = {\"127.0.0.0/8\"} }\nhandler exec { command = {\"$dir/exec\"} }\nhandler pool { kind = pool command = {\"$dir/pool\"} children = 2 }\n" .
@@ -27,7 +28,7 @@ sub submit {
 	my ($kind) = @_;
 	return $t->submit($kind, $kind eq 'http' ? { answers => [{ how => 'silent' }, { status => 200, body => '2' }] } : {});
 }
-sub runs { my ($kind, $task) = @_; return $kind eq 'http' ? scalar $service->requests($task) : scalar(() = (read_file("$dir/runs.$task->{id}") // '') =~ /\n/g) }
+sub runs { my ($kind, $task) = @_; return $kind eq 'http' ? scalar $service->requests($task) : scalar noted_runs($dir, $task) }
 # Called: how long until each runs again.
 sub again { my ($begin, %tasks) = @_; wait_for(sub { !grep { runs($_, $tasks{$_}) < 2 } keys %tasks }, 60, 'the second run'); return now() - $begin }
 sub start_all {

@@ -6,18 +6,18 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(now read_file temp_dir write_file);
+use Taskq::Machine qw(now temp_dir write_file);
+use Taskq::Shell qw(note_run noted_runs shell_command);
 use Test::More;
 
 my $dir = temp_dir('n');
 chmod 0777, $dir;
-write_file("$dir/step", "#!/bin/sh\nread -r line\nid=\${line#*\\\"message_id\\\":\\\"}\nid=\${id%%\\\"*}\necho \$\$ >>$dir/runs.\$id\n" .
-	"while [ ! -e $dir/open ]; do sleep 0.02; done\necho 1\n", 0755);
+shell_command($dir, step => "read -r line\n" . note_run($dir) . "while [ ! -e $dir/open ]; do sleep 0.02; done\necho 1");
 my $pg = Taskq->pg(fsync => 0);
 my $config = "node = twin\nwork { poll = 100ms\n lease = 10min }\nhandler step { command = {\"$dir/step\"} }\n";
 my $first = Taskq->start(pg => $pg, config => $config);
 
-sub runs { my ($task) = @_; return scalar(() = (read_file("$dir/runs.$task->{id}") // '') =~ /\n/g) }
+sub runs { return scalar noted_runs($dir, @_) }
 sub readyz { my ($t) = @_; my $r = eval { $t->get('/readyz') }; return $r ? "$r->{status} $r->{body}" : '' }
 sub kill_all {
 	my ($t) = @_;

@@ -31,7 +31,7 @@ static void
 on_attempts(struct request *r)
 {
 	struct recalling *g = r->arg;
-	int rows = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int rows = read_rows(r);
 	bool found = rows > 0;
 	struct store_attempt *all = mem_zalloc(sizeof(*all) * (size_t)(rows + 1));
 
@@ -39,7 +39,7 @@ on_attempts(struct request *r)
 		rows = 0;
 	for (int i = 0; i < rows; i++)
 		attempt_read(r->results[0], rows - 1 - i, SQL_ATTEMPTS_RUN, &all[i]);
-	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? all : NULL, rows);
+	g->fn(g->arg, read_status(r), found ? all : NULL, rows);
 	mem_free(&all);
 	mem_free(&g);
 	request_free(&r);

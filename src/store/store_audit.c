@@ -38,7 +38,7 @@ on_added(struct request *r)
 {
 	struct adding *g = r->arg;
 
-	g->fn(g->arg, r->status == STORE_REFUSED ? STORE_FAILED : r->status);
+	g->fn(g->arg, act_status(r));
 	mem_free(&g);
 	request_free(&r);
 }
@@ -97,7 +97,7 @@ static void
 on_read(struct request *r)
 {
 	struct reading *g = r->arg;
-	struct store_audit_page page = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
+	struct store_audit_page page = { .status = read_status(r) };
 	struct store_audit *rows = mem_zalloc(sizeof(*rows) * (size_t)(g->limit + 1));
 
 	if (r->status == STORE_OK)

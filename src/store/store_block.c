@@ -22,7 +22,7 @@ on_block(struct request *r)
 		log_notice(
 		    r->stmts[0].sql == SQL_BLOCK_SET ? "blocked for replays" : "not blocked for replays any more",
 		    log_span("task_type", col_span(r->results[0], 0, SQL_BLOCK_SET_KIND)));
-	g->fn(g->arg, r->status == STORE_REFUSED ? STORE_FAILED : r->status, changed);
+	g->fn(g->arg, act_status(r), changed);
 	mem_free(&g);
 	request_free(&r);
 }
@@ -62,7 +62,7 @@ static void
 on_list(struct request *r)
 {
 	struct listing *l = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_block *blocks = mem_zalloc(sizeof(*blocks) * (size_t)(n + 1));
 
 	for (int i = 0; i < n; i++)
@@ -73,7 +73,7 @@ on_list(struct request *r)
 			.who.why = col_span(r->results[0], i, SQL_BLOCK_LIST_WHY),
 			.at = col_time(r->results[0], i, SQL_BLOCK_LIST_AT),
 		};
-	l->fn(l->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, blocks, n);
+	l->fn(l->arg, read_status(r), blocks, n);
 	mem_free(&blocks);
 	mem_free(&l);
 	request_free(&r);

@@ -98,7 +98,7 @@ static void
 on_list(struct request *r)
 {
 	struct dead_reading *g = reading_of(r);
-	struct store_dead_page page = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
+	struct store_dead_page page = { .status = read_status(r) };
 	struct store_letter *letters = mem_zalloc(sizeof(*letters) * (size_t)g->limit);
 
 	page.letters = letters;
@@ -210,7 +210,7 @@ on_get(struct request *r)
 	}
 	for (int i = 0; i < n; i++)
 		attempt_read(r->results[1], n - 1 - i, SQL_DEAD_ATTEMPTS_RUN, &all[i]);
-	g->get(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, found ? &l : NULL, all, n);
+	g->get(g->arg, read_status(r), found ? &l : NULL, all, n);
 	mem_free(&all);
 	reading_free(g, r);
 }
@@ -263,8 +263,8 @@ static void
 on_causes(struct request *r)
 {
 	struct dead_reading *g = reading_of(r);
-	struct store_causes all = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
-	int rows = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	struct store_causes all = { .status = read_status(r) };
+	int rows = read_rows(r);
 	struct store_cause *causes = mem_zalloc(sizeof(*causes) * (size_t)(rows + 1));
 
 	all.causes = causes;

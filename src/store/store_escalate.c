@@ -55,7 +55,7 @@ static void
 on_watched(struct request *r)
 {
 	struct watching *g = r->arg;
-	struct store_watched w = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
+	struct store_watched w = { .status = read_status(r) };
 	const PGresult *res = r->status == STORE_OK ? r->results[0] : NULL;
 	struct store_overdue *causes = mem_zalloc(sizeof(*causes) * STORE_ESCALATIONS);
 

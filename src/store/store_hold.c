@@ -261,7 +261,7 @@ on_lapsed(struct request *r)
 	int row;
 
 	MAGIC_CHECK(h, HOLD_MAGIC);
-	h->n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	h->n = read_rows(r);
 	if (h->n == 0 || pool_closing(r->pool)) {
 		hold_answer(h, r->status == STORE_OK && !pool_closing(r->pool) ? STORE_OK : STORE_FAILED);
 		request_free(&r);

@@ -205,6 +205,11 @@ struct request *read_request(
     struct store *s, request_fn *fn, void *arg) MUSTCHECK; /* may be repeated, has a deadline */
 /* The same for somebody who waits for the answer, and can ask again. */
 struct request *read_ask(struct store *s, request_fn *fn, void *arg) MUSTCHECK;
+/* How it ended, told to whoever asked: OK, or FAILED whatever the reason, for he may ask again. */
+enum store_status read_status(const struct request *r) MUSTCHECK;
+int read_rows(const struct request *r) MUSTCHECK; /* of its first statement; none when it failed */
+/* The same of an act that the database has no reason to refuse: OK, FAILED or UNSURE. */
+enum store_status act_status(const struct request *r) MUSTCHECK;
 /* Its queue may not show results for so long. */
 void read_hide_result(const struct store *s, struct task_row *row);
 

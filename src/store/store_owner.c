@@ -16,7 +16,7 @@ static void
 on_owners(struct request *r)
 {
 	struct listing *l = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_owner *owners = mem_zalloc(sizeof(*owners) * (size_t)(n + 1));
 
 	for (int i = 0; i < n; i++)
@@ -27,7 +27,7 @@ on_owners(struct request *r)
 			.owner = col_span(r->results[0], i, SQL_OWNERS_OWNER),
 			.sla = col_int(r->results[0], i, SQL_OWNERS_SLA),
 		};
-	l->fn(l->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, owners, n);
+	l->fn(l->arg, read_status(r), owners, n);
 	mem_free(&owners);
 	mem_free(&l);
 	request_free(&r);
@@ -67,15 +67,13 @@ on_set(struct request *r)
 	if (good && col_bool(r->results[0], 0, SQL_OWNER_SET_FULL))
 		change_answer(r, STORE_REFUSED, false);
 	else
-		change_answer(r, r->status == STORE_REFUSED ? STORE_FAILED : r->status,
-		    good && col_bool(r->results[0], 0, SQL_OWNER_SET_CHANGED));
+		change_answer(r, act_status(r), good && col_bool(r->results[0], 0, SQL_OWNER_SET_CHANGED));
 }
 
 static void
 on_dropped(struct request *r)
 {
-	change_answer(r, r->status == STORE_REFUSED ? STORE_FAILED : r->status,
-	    r->status == STORE_OK && PQntuples(r->results[0]) > 0);
+	change_answer(r, act_status(r), r->status == STORE_OK && PQntuples(r->results[0]) > 0);
 }
 
 /* Either may be sent twice: the second changes nothing. */
@@ -136,7 +134,7 @@ static void
 on_acked(struct request *r)
 {
 	struct acking *g = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_acked *causes = mem_zalloc(sizeof(*causes) * (size_t)(n + 1));
 
 	for (int i = 0; i < n; i++)
@@ -145,7 +143,7 @@ on_acked(struct request *r)
 			.due_at = col_time(r->results[0], i, SQL_ACKNOWLEDGE_DUE_AT),
 			.owner = col_span(r->results[0], i, SQL_ACKNOWLEDGE_OWNER),
 		};
-	g->fn(g->arg, r->status == STORE_REFUSED ? STORE_FAILED : r->status, causes, n);
+	g->fn(g->arg, act_status(r), causes, n);
 	mem_free(&causes);
 	mem_free(&g);
 	request_free(&r);

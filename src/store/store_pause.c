@@ -67,7 +67,7 @@ on_pause(struct request *r)
 		p = pause_of(r->results[at], 0);
 	if (changed)
 		tell(g, &p);
-	g->fn(g->arg, r->status == STORE_REFUSED ? STORE_FAILED : r->status, changed, found ? &p : NULL);
+	g->fn(g->arg, act_status(r), changed, found ? &p : NULL);
 	mem_free(&g);
 	request_free(&r);
 }
@@ -124,13 +124,13 @@ static void
 on_pauses(struct request *r)
 {
 	struct listing *l = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_pause *pauses = mem_zalloc(sizeof(*pauses) * (size_t)(n + 1));
 	int i;
 
 	for (i = 0; i < n; i++)
 		pauses[i] = pause_of(r->results[0], i);
-	l->fn(l->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, pauses, n);
+	l->fn(l->arg, read_status(r), pauses, n);
 	mem_free(&pauses);
 	mem_free(&l);
 	request_free(&r);
@@ -148,7 +148,7 @@ static void
 on_watched(struct request *r)
 {
 	struct watching *g = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct wake_paused *all = mem_zalloc(sizeof(*all) * (size_t)(n + 1));
 	struct store_pause p;
 	int i;

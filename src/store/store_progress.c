@@ -20,7 +20,7 @@ on_told(struct request *r)
 {
 	struct telling *g = r->arg;
 
-	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED);
+	g->fn(g->arg, read_status(r));
 	mem_free(&g);
 	request_free(&r);
 }

@@ -321,7 +321,7 @@ static void
 on_ready(struct request *r)
 {
 	struct pulling *p = r->arg;
-	int row, n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int row, n = read_rows(r);
 	struct store_pull_ready *ready = mem_zalloc(sizeof(*ready) * (size_t)(n + 1));
 
 	MAGIC_CHECK(p, PULL_MAGIC);
@@ -329,7 +329,7 @@ on_ready(struct request *r)
 		ready[row].queue = col_span(r->results[0], row, SQL_PULL_READY_QUEUE);
 		ready[row].task_type = col_span(r->results[0], row, SQL_PULL_READY_KIND);
 	}
-	p->ready_fn(p->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, ready, n);
+	p->ready_fn(p->arg, read_status(r), ready, n);
 	mem_free(&ready);
 	pulling_free(p);
 	request_free(&r);

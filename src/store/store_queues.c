@@ -43,13 +43,13 @@ static void
 on_queues(struct request *r)
 {
 	struct looking *g = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_queue *queues = mem_zalloc(sizeof(*queues) * (size_t)(n + 1));
 	int i;
 
 	for (i = 0; i < n; i++)
 		queues[i] = queue_of(r->results[0], i);
-	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, queues, n);
+	g->fn(g->arg, read_status(r), queues, n);
 	mem_free(&queues);
 	mem_free(&g);
 	request_free(&r);

@@ -73,6 +73,24 @@ read_request(struct store *s, request_fn *fn, void *arg)
 	return r;
 }
 
+enum store_status
+read_status(const struct request *r)
+{
+	return r->status == STORE_OK ? STORE_OK : STORE_FAILED;
+}
+
+int
+read_rows(const struct request *r)
+{
+	return r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+}
+
+enum store_status
+act_status(const struct request *r)
+{
+	return r->status == STORE_REFUSED ? STORE_FAILED : r->status;
+}
+
 struct request *
 read_ask(struct store *s, request_fn *fn, void *arg)
 {
@@ -105,7 +123,7 @@ on_settled(struct request *r)
 		ASSERT(at >= 0 && at < g->n);
 		settled[at] = true;
 	}
-	g->fn(g->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, settled);
+	g->fn(g->arg, read_status(r), settled);
 	mem_free(&settled);
 	mem_free(&g);
 	request_free(&r);

@@ -167,7 +167,7 @@ static void
 on_count(struct request *r)
 {
 	struct counting *g = r->arg;
-	struct store_sweep_count c = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
+	struct store_sweep_count c = { .status = read_status(r) };
 	struct id ids[STORE_SWEEP_SAMPLE];
 
 	if (r->status == STORE_OK)
@@ -222,7 +222,7 @@ static void
 on_made(struct request *r)
 {
 	struct making *g = r->arg;
-	struct store_sweep_made m = { .status = r->status == STORE_REFUSED ? STORE_FAILED : r->status };
+	struct store_sweep_made m = { .status = act_status(r) };
 
 	if (r->status == STORE_OK)
 		read_made(g, r->results[AT_NEW], &m);
@@ -335,12 +335,12 @@ static void
 on_list(struct request *r)
 {
 	struct listing *l = r->arg;
-	int n = r->status == STORE_OK ? PQntuples(r->results[0]) : 0;
+	int n = read_rows(r);
 	struct store_sweep *sweeps = mem_zalloc(sizeof(*sweeps) * (size_t)(n + 1));
 
 	for (int i = 0; i < n; i++)
 		sweeps[i] = sweep_of(r->results[0], i);
-	l->fn(l->arg, r->status == STORE_OK ? STORE_OK : STORE_FAILED, sweeps, n);
+	l->fn(l->arg, read_status(r), sweeps, n);
 	mem_free(&sweeps);
 	mem_free(&l);
 	request_free(&r);
@@ -381,7 +381,7 @@ on_set(struct request *r)
 		    log_int("id", sweep.id), log_str("state", store_sweep_word(sweep.state)));
 		ring(g->store);
 	}
-	g->fn(g->arg, r->status == STORE_REFUSED ? STORE_FAILED : r->status, changed, sweep.id != 0 ? &sweep : NULL);
+	g->fn(g->arg, act_status(r), changed, sweep.id != 0 ? &sweep : NULL);
 	mem_free(&g);
 	request_free(&r);
 }

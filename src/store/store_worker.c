@@ -132,7 +132,7 @@ on_beat(struct request *r)
 {
 	struct beating *g = r->arg;
 	struct store_worker *w = g->worker;
-	struct store_beat b = { .status = r->status == STORE_OK ? STORE_OK : STORE_FAILED };
+	struct store_beat b = { .status = read_status(r) };
 	struct id *cancelled = NULL;
 	int i;
 

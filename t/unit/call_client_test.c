@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "call/call.h"
+#include "t/unit/await.h"
 #include "t/unit/fake_service.h"
-#include "t/unit/turn.h"
 
 static struct loop *loop;
 static struct conf *conf;
@@ -74,7 +74,7 @@ test_answers(void)
 	one.starts = &two;
 	(void)!start(&one);
 	is_int(one.times, 0, "nothing happens within the call");
-	turn_for(loop, TURN_PATIENCE);
+	await_stop(loop, PATIENCE);
 	is_int(one.times, 1, "it ended once");
 	is_int(one.ending, CALL_ANSWERED, "answered");
 	is_str(one.body, "true", "with its body");
@@ -86,7 +86,7 @@ test_answers(void)
 	    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 	one = (struct end){ 0 };
 	(void)!start(&one);
-	turn_for(loop, TURN_PATIENCE);
+	await_stop(loop, PATIENCE);
 	is_int(one.ending, CALL_TOO_LARGE, "more than the caller takes");
 	is_int(one.status, 200, "the status is there");
 	is_int(strlen(one.body), 63, "and what fits");
@@ -104,7 +104,7 @@ test_cancel(void)
 	call_cancel(&c);
 	ok(c == NULL, "cancelled at once");
 	c = start(&one);
-	turn_for(loop, CLOCK_SECOND / 5);
+	await_stop(loop, CLOCK_SECOND / 5);
 	is_int(service.npeers, before + 1, "connected");
 	call_cancel(&c);
 	c = start_to("http://localhost:1/", 0, &one);
@@ -113,10 +113,10 @@ test_cancel(void)
 	two.cancels = start(&one);
 	one.cancels = start(&two);
 	waiting = 1;
-	turn_for(loop, TURN_PATIENCE);
+	await_stop(loop, PATIENCE);
 	is_int(one.times + two.times, 1, "whoever ends first cancels the other");
 	is_int(one.times ? one.ending : two.ending, CALL_ANSWERED, "in good order");
-	turn_for(loop, CLOCK_SECOND / 10);
+	await_stop(loop, CLOCK_SECOND / 10);
 	is_int(one.times + two.times, 1, "which stays so");
 }
 
@@ -129,7 +129,7 @@ test_trouble(void)
 	waiting = 0;
 	(void)!start_to(url, CLOCK_SECOND / 10, &silent);
 	(void)!start_to("http://127.0.0.2:1/", 0, &forbidden);
-	turn_for(loop, TURN_PATIENCE);
+	await_stop(loop, PATIENCE);
 	is_int(silent.ending, CALL_TIMED_OUT, "no answer in time");
 	is_int(silent.times, 1, "once");
 	is_int(forbidden.ending, CALL_FORBIDDEN, "the guard is asked");

@@ -15,7 +15,7 @@
 #include "store/store_upkeep.h"
 #include "store/store_watch.h"
 
-#include "turn.h"
+#include "await.h"
 
 /* --- a store that notes what was asked ---------------------------------------------------------------------------------------------- */
 
@@ -241,36 +241,36 @@ test_duties(struct keep *k, const struct keep_options *o)
 	int64_t inc = 0;
 	int waits = 0;
 
-	turn_until(loop, first_round, "at the start each duty is done once");
+	await(loop, first_round, "at the start each duty is done once");
 	gone(o->gone_pipe[1], 7);
 	gone(o->gone_pipe[1], 8);
-	turn_until(loop, released, "dead workers are released as they are reported");
+	await(loop, released, "dead workers are released as they are reported");
 
 	fake.notes[0] = '\0';
 	fake.promote_next = 10 * CLOCK_MS;
 	wake_keeper_ring(wake);
-	turn_until(loop, promoted_three, "promote comes again when the next is due");
+	await(loop, promoted_three, "promote comes again when the next is due");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), -1, "who was released is not in the pipe any more");
 	fake.promote_next = -1;
 
 	fake.notes[0] = '\0';
-	turn_until(loop, watched, "at rest one watch looks for many");
+	await(loop, watched, "at rest one watch looks for many");
 	is_int(times("lapse ") + times("expire ") + times("reap ") + times("pauses "), 0,
 	    "and they do not look themselves");
 	fake.lapse_due = 0;
-	turn_until(loop, lapsed, "unless it says that there is something");
+	await(loop, lapsed, "unless it says that there is something");
 	is_int(times("expire "), 0, "and who it says so of");
 	fake.lapse_due = INT64_MAX;
 
 	fake.notes[0] = '\0';
 	fake.away = true;
 	gone(o->gone_pipe[1], 9);
-	turn_until(loop, failed_twice, "what fails is repeated");
+	await(loop, failed_twice, "what fails is repeated");
 	is_int(times("release:9 "), 0, "and not forgotten");
 	MUST(ioctl(o->gone_pipe[0], FIONREAD, &waits) == 0);
 	is_int(waits, sizeof(inc), "nor with this keeper, should it die: it is in the pipe until it is done");
 	keep_drain(k);
-	turn_until(loop, over, "a drain does not wait for a database that is away");
+	await(loop, over, "a drain does not wait for a database that is away");
 	is_int(read(o->gone_pipe[0], &inc, sizeof(inc)), sizeof(inc), "what was not done is handed on");
 	is_int(inc, 9, "for the next keeper");
 }
@@ -317,7 +317,7 @@ done_for(void (*what)(void), const struct keep_options *o)
 	fake.notes[0] = text[0] = '\0';
 	what();
 	gone(o->gone_pipe[1], 7);
-	turn_until(loop, released_seven, "the worker is released");
+	await(loop, released_seven, "the worker is released");
 	snprintf(notes, sizeof(notes), "%s", fake.notes);
 	for (char *save, *word = strtok_r(notes, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
 		if (strncmp(word, "deliver", 7) == 0 || strncmp(word, "release", 7) == 0 ||
@@ -398,11 +398,11 @@ test_spool_away(struct keep *k, const struct keep_options *o)
 	fake.notes[0] = '\0';
 	leave(8, 1, 3, false);
 	gone(o->gone_pipe[1], 8);
-	turn_until(loop, failed_twice, "while the database is away it is tried again");
+	await(loop, failed_twice, "while the database is away it is tried again");
 	is_int(times("release"), 0, "nothing is released before the delivery");
 	is_int(left(&bad), 2, "and nothing is lost");
 	keep_drain(k);
-	turn_until(loop, over, "a drain does not wait for it");
+	await(loop, over, "a drain does not wait for it");
 }
 
 static void
@@ -416,7 +416,7 @@ test_spools(struct keep_options *o)
 	is_over = fake.silent = fake.away = false;
 	o->spool = keep_spool_new(&so);
 	k = keep_new(o);
-	turn_until(loop, promoted, "a keeper with a spool");
+	await(loop, promoted, "a keeper with a spool");
 	test_spool(o);
 	test_spool_away(k, o);
 	fake_close();
@@ -450,18 +450,18 @@ main(void)
 	is_over = fake.away = false;
 	fake.notes[0] = '\0';
 	k = keep_new(&o);
-	turn_until(loop, promoted, "the next keeper works");
+	await(loop, promoted, "the next keeper works");
 	keep_drain(k);
-	turn_until(loop, over, "and drains");
+	await(loop, over, "and drains");
 	fake_close();
 	keep_free(&k);
 
 	is_over = false;
 	fake.silent = fake.away = true;
 	k = keep_new(&o);
-	turn_until(loop, asked, "a duty is on its way to a database that does not answer");
+	await(loop, asked, "a duty is on its way to a database that does not answer");
 	keep_drain(k);
-	turn_until(loop, over, "a drain does not wait for it");
+	await(loop, over, "a drain does not wait for it");
 	fake_close();
 	keep_free(&k);
 	test_spools(&o);

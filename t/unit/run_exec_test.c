@@ -7,8 +7,8 @@
 #include "run/launch_client.h"
 #include "run/run_outcome.h"
 
+#include "await.h"
 #include "fake_launcher.h"
-#include "turn.h"
 
 static struct conf *conf;
 static struct exec_env env;
@@ -27,7 +27,7 @@ static void
 wait_end(void)
 {
 	if (!ended)
-		turn_for(env.loop, TURN_PATIENCE);
+		await_stop(env.loop, PATIENCE);
 	if (!ok(ended, "the run ended"))
 		exit(1);
 	run_outcome_judge(NULL, &run.end);

@@ -5,8 +5,8 @@
 #include "call/call.h"
 #include "run/exec.h"
 
+#include "t/unit/await.h"
 #include "t/unit/fake_service.h"
-#include "t/unit/turn.h"
 
 static struct conf *conf;
 static struct conf_handler handler;
@@ -25,7 +25,7 @@ static void
 turn(int64_t us)
 {
 	if (!ended)
-		turn_for(env.loop, us);
+		await_stop(env.loop, us);
 }
 
 static void

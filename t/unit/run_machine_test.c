@@ -11,9 +11,9 @@
 #include "run/run.h"
 #include "spool/spool.h"
 
+#include "await.h"
 #include "fake_launcher.h"
 #include "fake_store.h"
-#include "turn.h"
 
 static struct conf *conf;
 static struct loop *loop;
@@ -139,7 +139,7 @@ test_ends(void)
 	last->attempts = 2;
 	poison = fake_submit("noop", "{}");
 	poison->crashes = 3;
-	turn_until(loop, all_ended, "five tasks end");
+	await(loop, all_ended, "five tasks end");
 	is_int(echo->state, FAKE_SUCCEEDED, "echo succeeded");
 	is_str(echo->result, "{\"a\": 1}", "with its payload");
 	is_int(fail->state, FAKE_WAITING, "a transient failure waits");
@@ -163,7 +163,7 @@ test_many(void)
 	begin();
 	for (int i = 0; i < 500; i++)
 		fake_submit(i % 3 == 0 ? "noop" : "echo", "{}");
-	turn_until(loop, all_ended, "500 tasks end");
+	await(loop, all_ended, "500 tasks end");
 	is_int(fake_count(FAKE_SUCCEEDED), 500, "all succeeded");
 	ok(fake.most_claimed <= 8, "never more claimed than slots and prefetch: %d", fake.most_claimed);
 	ok(fake.most_claimed > 4, "the prefetch grows with the pace: %d", fake.most_claimed);
@@ -180,7 +180,7 @@ test_steps_rest(void)
 	    NULL);
 	for (int i = 0; i < 200; i++)
 		fake_submit("nap", "{\"seconds\": 0.001}");
-	turn_until(loop, all_ended, "200 short naps end, one at a time");
+	await(loop, all_ended, "200 short naps end, one at a time");
 	is_int(fake_count(FAKE_SUCCEEDED), 200, "all succeeded");
 	ok(fake.steps < 150, "their outcomes share steps: %d steps", fake.steps);
 	end();
@@ -198,9 +198,9 @@ test_slots_and_limit(void)
 	begin();
 	for (int i = 0; i < 20; i++)
 		fake_submit("nap", "{\"seconds\": 0.02}");
-	turn_until(loop, four_leased, "slow tasks are claimed");
+	await(loop, four_leased, "slow tasks are claimed");
 	is_int(fake_count(FAKE_LEASED), 4, "no more of them than slots");
-	turn_until(loop, all_ended, "and all end");
+	await(loop, all_ended, "and all end");
 	is_int(fake.givebacks, 0, "none was given back");
 	end();
 
@@ -209,7 +209,7 @@ test_slots_and_limit(void)
 		fake_submit("two", "{\"seconds\": 0.05}");
 	for (int i = 0; i < 6; i++)
 		fake_submit("nap", "{\"seconds\": 0.01}");
-	turn_until(loop, all_ended, "a limited handler beside a free one");
+	await(loop, all_ended, "a limited handler beside a free one");
 	is_int(fake_count(FAKE_SUCCEEDED), 12, "all succeed");
 	ok(fake.most_claimed <= 4, "claims keep to the limit: %d", fake.most_claimed);
 	end();
@@ -233,7 +233,7 @@ test_limit_holds(void)
 	begin();
 	for (int i = 0; i < 6; i++)
 		fake_submit("two", "{\"seconds\": 60}");
-	turn_until(loop, two_of_two, "two of the limited type run");
+	await(loop, two_of_two, "two of the limited type run");
 	for (int i = 0; i < fake.ntasks; i++)
 		leased += fake.tasks[i].state == FAKE_LEASED;
 	is_int(leased, 2, "and no third is held");
@@ -255,10 +255,10 @@ test_paused(void)
 	fake_submit("noop", "{}");
 	fake.lane_paused[0] = true;
 	looks_before = 0;
-	turn_until(loop, looked_often, "a paused lane is looked at");
+	await(loop, looked_often, "a paused lane is looked at");
 	is_int(fake_count(FAKE_READY), 1, "and left alone");
 	fake.lane_paused[0] = false;
-	turn_until(loop, all_ended, "until it is not paused any more");
+	await(loop, all_ended, "until it is not paused any more");
 	end();
 }
 
@@ -274,14 +274,14 @@ test_bell(void)
 	int64_t began;
 
 	begin_with("handler noop { kind = builtin }\nwork { poll = 60s }\n", NULL);
-	turn_until(loop, idle, "an idle machine rests");
+	await(loop, idle, "an idle machine rests");
 	fake_submit("noop", "{}");
 	ring(0);
 	began = clock_now();
-	turn_until(loop, all_ended, "a bell of an unknown lane is heard");
+	await(loop, all_ended, "a bell of an unknown lane is heard");
 	fake_submit("noop", "{}");
 	ring(0);
-	turn_until(loop, all_ended, "a bell of a known lane is heard");
+	await(loop, all_ended, "a bell of a known lane is heard");
 	ok(clock_now() - began < 10 * CLOCK_SECOND, "without waiting for the poll");
 	end();
 }
@@ -293,7 +293,7 @@ test_timeout(void)
 
 	begin();
 	t = fake_submit("short", "{\"seconds\": 60}");
-	turn_until(loop, all_ended, "a task that takes too long is stopped");
+	await(loop, all_ended, "a task that takes too long is stopped");
 	is_int(t->state, FAKE_WAITING, "and tried again");
 	is_str(t->code, "TIMEOUT", "TIMEOUT");
 	is_str(t->message, "timed out after 0.05 s", "with its limit");
@@ -314,8 +314,8 @@ test_queue_goes_back(void)
 		fake_submit("noop", "{}");
 	for (int i = 0; i < 20; i++)
 		fake_submit("nap", "{\"seconds\": 60}");
-	turn_until(loop, prefetched, "slow tasks are claimed at the pace of quick ones");
-	turn_until(loop, given_back, "those that wait are given back");
+	await(loop, prefetched, "slow tasks are claimed at the pace of quick ones");
+	await(loop, given_back, "those that wait are given back");
 	is_int(fake_count(FAKE_LEASED), 4, "those that run stay");
 	is_int(fake.started_givebacks, 0, "as never started");
 	end();
@@ -341,15 +341,15 @@ test_pause(void)
 		fake_submit("noop", "{}");
 	for (int i = 0; i < 20; i++)
 		fake_submit("nap", "{\"seconds\": 0.1}");
-	turn_until(loop, prefetched, "slow tasks wait beside those that run");
+	await(loop, prefetched, "slow tasks wait beside those that run");
 	fake.lane_paused[fake_lane("nap")] = true;
 	wake_pauses_changed(wake);
-	turn_until(loop, none_leased, "paused: what has not started is given back");
+	await(loop, none_leased, "paused: what has not started is given back");
 	ok(fake_count(FAKE_SUCCEEDED) <= 44, "only what ran has ended: %d", fake_count(FAKE_SUCCEEDED));
 	is_int(fake.started_givebacks, 0, "nothing that ran was stopped");
 	fake.lane_paused[fake_lane("nap")] = false;
 	wake_pauses_changed(wake);
-	turn_until(loop, all_ended, "resumed, the rest runs");
+	await(loop, all_ended, "resumed, the rest runs");
 	end();
 }
 
@@ -359,24 +359,24 @@ test_auth(void)
 	begin();
 	for (int i = 0; i < 4; i++)
 		fake_submit("fail", "{\"error_class\": \"AUTH\", \"error_code\": \"DENIED\", \"message\": \"no\"}");
-	turn_until(loop, pause_asked, "who is not let in is paused");
+	await(loop, pause_asked, "who is not let in is paused");
 	is_str(fake.pause.name, "fail", "the handler");
 	is_str(fake.pause.why, "DENIED: no", "its words");
 	is_str(fake.pause.by, "taskq", "by us");
-	turn_until(loop, none_leased, "what was claimed beside it goes back");
+	await(loop, none_leased, "what was claimed beside it goes back");
 	is_int(fake_count(FAKE_WAITING), 1, "one has run");
 	is_int(fake.tasks[0].attempts, 0, "without an attempt");
 	ok(fake.tasks[0].delay >= 2 * CLOCK_SECOND && fake.tasks[0].delay < 3 * CLOCK_SECOND, "it comes back soon");
 	fake_pause_answer(STORE_OK);
 	wake_pauses_changed(wake);
 	fake_submit("noop", "{}");
-	turn_until(loop, noop_ended, "others run");
+	await(loop, noop_ended, "others run");
 	is_int(fake_count(FAKE_WAITING), 1, "of its own nothing does");
 	fake.lane_paused[fake_lane("fail")] = false;
 	wake_pauses_changed(wake);
-	turn_until(loop, pause_asked, "resumed, it is not let in again");
+	await(loop, pause_asked, "resumed, it is not let in again");
 	fake_pause_answer(STORE_FAILED);
-	turn_until(loop, pause_asked, "a pause that could not be written is tried with the next failure");
+	await(loop, pause_asked, "a pause that could not be written is tried with the next failure");
 	fake_pause_answer(STORE_OK);
 	is_int(fake.pause.asked, 3, "once for each");
 	end();
@@ -388,9 +388,9 @@ test_cancel(void)
 	begin();
 	fake_submit("nap", "{\"seconds\": 60}");
 	fake_submit("nap", "{\"seconds\": 0.01}");
-	turn_until(loop, some_leased, "running");
+	await(loop, some_leased, "running");
 	fake.tasks[0].state = FAKE_CANCELLED;
-	turn_until(loop, given_back, "the cancelled one stops, and its lease is tidied");
+	await(loop, given_back, "the cancelled one stops, and its lease is tidied");
 	is_int(fake.tasks[0].finished, 0, "without an outcome");
 	is_int(fake.tasks[1].state, FAKE_SUCCEEDED, "its neighbour was left alone");
 	end();
@@ -408,9 +408,9 @@ test_lost(void)
 	begin();
 	fake_submit("nap", "{\"seconds\": 60}");
 	fake_submit("nap", "{\"seconds\": 60}");
-	turn_until(loop, some_leased, "running");
+	await(loop, some_leased, "running");
 	fake.lost = true;
-	turn_until(loop, second_identity_leased, "a lost identity forgets its tasks, the new one claims them again");
+	await(loop, second_identity_leased, "a lost identity forgets its tasks, the new one claims them again");
 	is_int(fake.tasks[0].run, 1, "as another start");
 	is_int(fake.tasks[0].finished, 0, "nothing was said of the first");
 	end();
@@ -428,7 +428,7 @@ test_stale(void)
 	begin();
 	fake.refuse = true;
 	fake_submit("noop", "{}");
-	turn_until(loop, refused, "a refused outcome is forgotten, its lease tidied");
+	await(loop, refused, "a refused outcome is forgotten, its lease tidied");
 	end();
 }
 
@@ -444,11 +444,11 @@ test_away(void)
 	begin();
 	for (int i = 0; i < 8; i++)
 		fake_submit("nap", "{\"seconds\": 0.02}");
-	turn_until(loop, four_leased, "running");
+	await(loop, four_leased, "running");
 	fake.away = true;
-	turn_until(loop, step_hangs, "outcomes wait while the database is away");
+	await(loop, step_hangs, "outcomes wait while the database is away");
 	fake_back();
-	turn_until(loop, all_ended, "and are written when it is back");
+	await(loop, all_ended, "and are written when it is back");
 	is_int(fake_count(FAKE_SUCCEEDED), 8, "all of them");
 	end();
 }
@@ -458,16 +458,16 @@ test_drain(void)
 {
 	begin();
 	run_drain(run);
-	turn_until(loop, is_drained, "an idle machine drains");
+	await(loop, is_drained, "an idle machine drains");
 	is_int(drained, 1, "clean");
 	end();
 
 	begin();
 	for (int i = 0; i < 20; i++)
 		fake_submit("nap", "{\"seconds\": 0.1}");
-	turn_until(loop, four_leased, "running");
+	await(loop, four_leased, "running");
 	run_drain(run);
-	turn_until(loop, is_drained, "a busy one lets the running finish");
+	await(loop, is_drained, "a busy one lets the running finish");
 	is_int(drained, 1, "clean");
 	is_int(fake_count(FAKE_SUCCEEDED), 4, "the running finished");
 	is_int(fake_count(FAKE_LEASED), 0, "nothing is held");
@@ -476,10 +476,10 @@ test_drain(void)
 	begin();
 	for (int i = 0; i < 6; i++)
 		fake_submit("nap", "{\"seconds\": 60}");
-	turn_until(loop, four_leased, "running");
+	await(loop, four_leased, "running");
 	run_drain(run);
 	run_now(run, 50 * CLOCK_MS);
-	turn_until(loop, is_drained, "in haste the running are stopped");
+	await(loop, is_drained, "in haste the running are stopped");
 	is_int(drained, 1, "clean");
 	is_int(fake_count(FAKE_READY), 6, "and given back");
 	is_int(fake.tasks[0].run, 1, "they had a start");
@@ -489,12 +489,12 @@ test_drain(void)
 
 	begin();
 	fake_submit("nap", "{\"seconds\": 0.02}");
-	turn_until(loop, some_leased, "running");
+	await(loop, some_leased, "running");
 	fake.away = true;
-	turn_until(loop, step_hangs, "ended without a database");
+	await(loop, step_hangs, "ended without a database");
 	run_drain(run);
 	run_now(run, 10 * CLOCK_MS);
-	turn_until(loop, is_drained, "a drain without a database ends too");
+	await(loop, is_drained, "a drain without a database ends too");
 	is_int(drained, 2, "not clean");
 	end();
 }
@@ -590,28 +590,28 @@ test_spool(void)
 	begin_spool(spool_dir, "1min");
 	for (int i = 0; i < 500; i++)
 		fake_submit("noop", "{}");
-	turn_until(loop, all_ended, "work with a database");
+	await(loop, all_ended, "work with a database");
 	ok(access(spool_dir, F_OK) != 0, "touches no file");
 	end();
 
 	begin_spool(spool_dir, "10ms");
 	fake_naps(1);
-	turn_until(loop, some_leased, "running");
+	await(loop, some_leased, "running");
 	fake.away = true;
-	turn_until(loop, one_is_kept, "what the database does not take is kept on disk");
+	await(loop, one_is_kept, "what the database does not take is kept on disk");
 	fake_back();
-	turn_until(loop, all_ended, "it is written when the database is back");
-	turn_until(loop, spool_is_empty, "and then the file goes");
+	await(loop, all_ended, "it is written when the database is back");
+	await(loop, spool_is_empty, "and then the file goes");
 	end();
 
 	begin_spool(spool_dir, "10ms");
 	fake_naps(8);
-	turn_until(loop, eight_leased, "eight run");
+	await(loop, eight_leased, "eight run");
 	fake.away = true;
-	turn_until(loop, eight_are_kept, "each is kept once");
+	await(loop, eight_are_kept, "each is kept once");
 	run_drain(run);
 	run_now(run, 10 * CLOCK_MS);
-	turn_until(loop, is_drained, "a drain without a database ends");
+	await(loop, is_drained, "a drain without a database ends");
 	is_int(drained, 2, "not clean");
 	end();
 	spool_survey(spool_dir, "a", &sum);
@@ -631,11 +631,11 @@ test_spool_refused(void)
 	MUST(log_open(&heard) == 0);
 	begin_spool("/dev/null/spool", "10ms");
 	fake_naps(8);
-	turn_until(loop, eight_leased, "eight run");
+	await(loop, eight_leased, "eight run");
 	fake.away = true;
-	turn_until(loop, spool_failed, "nothing can be kept on disk");
+	await(loop, spool_failed, "nothing can be kept on disk");
 	fake_back();
-	turn_until(loop, all_ended, "all is written when the database is back");
+	await(loop, all_ended, "all is written when the database is back");
 	is_int(fake_count(FAKE_SUCCEEDED), 8, "from memory");
 	end();
 	node = NULL;
@@ -667,25 +667,25 @@ test_commands(void)
 		   "kill_grace = 50ms\nwork { poll = 10ms }\n",
 	    fake_launcher_path);
 	crasher = fake_submit("crash", "{}");
-	turn_until(loop, crasher_rests, "a task that kills its process three times is dead");
+	await(loop, crasher_rests, "a task that kills its process three times is dead");
 	is_str(crasher->reason, "QUARANTINED", "quarantined");
 	is_int(crasher->crashes, 3, "three crashes");
 	is_int(crasher->attempts, 0, "no attempt");
 	fake_submit("hang", "{}");
-	turn_until(loop, all_ended, "a handler that ignores SIGTERM is killed after the grace");
+	await(loop, all_ended, "a handler that ignores SIGTERM is killed after the grace");
 	is_str(fake.tasks[1].code, "TIMEOUT", "TIMEOUT");
 	fake_submit("ok", "{}");
-	turn_until(loop, all_ended, "a command");
+	await(loop, all_ended, "a command");
 	is_int(fake.tasks[2].state, FAKE_SUCCEEDED, "succeeded");
 	kill(launcher, SIGKILL);
 	waitpid(launcher, NULL, 0);
 	unlink(fake_launcher_path);
 	fake_submit("ok", "{}");
 	looks_before = fake.looks;
-	turn_until(loop, looked_often, "without a launcher");
+	await(loop, looked_often, "without a launcher");
 	is_int(fake_count(FAKE_READY), 1, "commands are not claimed");
 	launcher = fake_launcher(commands);
-	turn_until(loop, all_ended, "until there is one again");
+	await(loop, all_ended, "until there is one again");
 	end();
 	kill(launcher, SIGKILL);
 	waitpid(launcher, NULL, 0);

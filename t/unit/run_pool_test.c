@@ -7,8 +7,8 @@
 #include "run/exec.h"
 #include "run/launch_client.h"
 
+#include "await.h"
 #include "fake_launcher.h"
-#include "turn.h"
 
 #define RUNS 4
 
@@ -82,7 +82,7 @@ begin(int which, int n)
 
 	first = 0;
 	for (int i = 0; i < 1000 && !exec_ready(&env, h); i++)
-		turn_for(env.loop, TURN_PATIENCE);
+		await_stop(env.loop, PATIENCE);
 	memset(ends, 0, sizeof(ends));
 	memset(begins, 0, sizeof(begins));
 	for (int i = 0; i < n; i++) {
@@ -111,7 +111,7 @@ wait_ends(int n)
 {
 	first = n;
 	if ((int)strlen(ends) < n)
-		turn_for(env.loop, TURN_PATIENCE);
+		await_stop(env.loop, PATIENCE);
 	if (!is_int((int)strlen(ends), n, "%d ends", n))
 		exit(1);
 }

@@ -64,7 +64,7 @@ claim_all(void)
 		.task_type = SPAN("x"), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
 	};
 	int left = TASKS, most = TASKS;
 	struct store_step s = { .probes = &probe, .nprobes = 1, .turns = &most, .nturns = 1 };

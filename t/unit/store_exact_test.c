@@ -158,7 +158,7 @@ submit(const char *queue, const char *group, const char *key, int priority, int6
 		.priority = priority,
 		.delay = delay };
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
 	};
 	bool done = false;
 

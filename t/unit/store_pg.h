@@ -14,11 +14,11 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "await.h"
 #include "base/clock.h"
 #include "log/log.h"
 #include "store/store.h"
 #include "store/store_hand.h"
-#include "turn.h"
 
 static char pg_server[512], pg_name[64], pg_conninfo[700];
 static struct conf pg_conf;
@@ -122,7 +122,7 @@ pg_wait_look(void *arg)
 TAP_FN bool
 pg_wait(const bool *flag)
 {
-	struct pg_wait w = { NULL, flag, clock_now() + TURN_PATIENCE };
+	struct pg_wait w = { NULL, flag, clock_now() + PATIENCE };
 
 	w.timer = loop_timer_new(pg_loop, pg_wait_look, &w);
 	loop_timer_set(w.timer, 0);
@@ -135,14 +135,14 @@ pg_wait(const bool *flag)
 TAP_FN void
 pg_turn(int64_t us)
 {
-	turn_for(pg_loop, us);
+	await_stop(pg_loop, us);
 }
 
 /* Turns it until the store is ready; returns what is missing when that does not come. */
 TAP_FN const char *
 pg_wait_ready(struct store *s)
 {
-	int64_t deadline = clock_now() + TURN_PATIENCE;
+	int64_t deadline = clock_now() + PATIENCE;
 
 	while (store_not_ready(s) != NULL && clock_now() < deadline)
 		pg_turn(5 * CLOCK_MS);
@@ -153,7 +153,7 @@ pg_wait_ready(struct store *s)
 TAP_FN const char *
 pg_wait_sql(const char *want, const char *sql)
 {
-	int64_t deadline = clock_now() + TURN_PATIENCE;
+	int64_t deadline = clock_now() + PATIENCE;
 	const char *got;
 
 	while (strcmp(got = pg_sql("%s", sql), want) != 0 && clock_now() < deadline)

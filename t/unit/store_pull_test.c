@@ -208,7 +208,7 @@ submit(const char *queue, const char *type, int priority, int n)
 		.max_attempts = 3,
 		.priority = priority };
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
 	};
 	int i, left = n;
 

@@ -53,7 +53,7 @@ submit_more(void)
 		struct store_submission in = { .request = &requests[sent % 3],
 			.surface = TASK_SURFACE_V1,
 			.tenant = SPAN("t"),
-			.deadline = clock_now() + TURN_PATIENCE };
+			.deadline = clock_now() + PATIENCE };
 
 		snprintf(keys[sent], sizeof(keys[sent]), "k%d", sent);
 		in.key = span_of(keys[sent]);

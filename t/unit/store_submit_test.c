@@ -62,7 +62,7 @@ submit(const char *type, const char *payload, const char *key)
 	static struct answer x;
 	struct task_request r = request(type, payload, 0);
 
-	post(&r, key, TURN_PATIENCE, &x);
+	post(&r, key, PATIENCE, &x);
 	pg_wait(&x.done);
 	return &x;
 }
@@ -112,7 +112,7 @@ test_batch(void)
 			r[i] = request("odd", "[10]", 0);
 		if (i == 7)
 			r[i].run_at = clock_wall() + 3600 * CLOCK_SECOND;
-		post(&r[i], keys[i], TURN_PATIENCE, &x[i]);
+		post(&r[i], keys[i], PATIENCE, &x[i]);
 	}
 	for (i = 0; i < MANY; i++) {
 		pg_wait(&x[i].done);
@@ -189,11 +189,11 @@ test_lock(void)
 	pg_say(other, "begin");
 	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
 	    task_key_bucket(SPAN("t"), SPAN("l1")), 0, text);
-	post(&r, "l0", TURN_PATIENCE, &x);
-	post(&r, "l1", TURN_PATIENCE, &y);
-	post(&r, "l1", TURN_PATIENCE, &same);
-	post(&q, "l1", TURN_PATIENCE, &differs);
-	post(&r, "l2", TURN_PATIENCE, &z);
+	post(&r, "l0", PATIENCE, &x);
+	post(&r, "l1", PATIENCE, &y);
+	post(&r, "l1", PATIENCE, &same);
+	post(&q, "l1", PATIENCE, &differs);
+	post(&r, "l2", PATIENCE, &z);
 	pg_wait(&x.done);
 	pg_wait(&z.done);
 	ok(!y.done, "and ends while that waits alone");
@@ -221,9 +221,9 @@ test_lock_in_doubt(void)
 	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
 	    task_key_bucket(SPAN("t"), SPAN("w1")), 0, text);
 	proxy_order('r', "[65]");
-	post(&r, "w0", TURN_PATIENCE, &x);
-	post(&r, "w1", TURN_PATIENCE, &y);
-	post(&r, "w2", TURN_PATIENCE, &z);
+	post(&r, "w0", PATIENCE, &x);
+	post(&r, "w1", PATIENCE, &y);
+	post(&r, "w2", PATIENCE, &z);
 	pg_wait(&x.done);
 	pg_wait(&z.done);
 	ok(!y.done, "a locked key and a cut: the neighbours are answered before the deadline");
@@ -241,9 +241,9 @@ test_poison(void)
 	struct answer x, y, z;
 
 	bad.run_at = INT64_C(-300000000000) * CLOCK_SECOND; /* before the calendar of the server begins */
-	post(&good, "p0", TURN_PATIENCE, &x);
-	post(&bad, "p1", TURN_PATIENCE, &y);
-	post(&good, "p2", TURN_PATIENCE, &z);
+	post(&good, "p0", PATIENCE, &x);
+	post(&bad, "p1", PATIENCE, &y);
+	post(&good, "p2", PATIENCE, &z);
 	pg_wait(&x.done);
 	pg_wait(&y.done);
 	pg_wait(&z.done);
@@ -257,7 +257,7 @@ test_close(void)
 	struct task_request r = request("sum", "[7]", 0);
 	struct answer x;
 
-	post(&r, "z1", TURN_PATIENCE, &x);
+	post(&r, "z1", PATIENCE, &x);
 	store_close(&store);
 	is_int(x.calls, 1, "closing answers what is open");
 	is_int(x.a.status, STORE_FAILED, "it was not sent");

@@ -41,7 +41,7 @@ post(const struct task_request *r, const char *tenant, const char *key, struct a
 		.surface = TASK_SURFACE_V1,
 		.tenant = span_of(tenant),
 		.key = span_of(key),
-		.deadline = clock_now() + TURN_PATIENCE };
+		.deadline = clock_now() + PATIENCE };
 
 	*x = (struct answer){ 0 };
 	store_submit(store, &in, on_answer, x);

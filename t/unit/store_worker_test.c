@@ -170,7 +170,7 @@ submit(const char *type, int n)
 		.task_type = span_of(type), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
 	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + TURN_PATIENCE
+		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
 	};
 	int i, left = n;
 

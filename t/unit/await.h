@@ -1,35 +1,35 @@
-/* turn.h - a test turns its loop: for a time, or until something holds.
+/* await.h - a test turns its loop: for a time, or until something holds.
  *
  * The times are deadlines for machines that stall; what a test waits for ends the turn.
  */
-#ifndef T_UNIT_TURN_H
-#define T_UNIT_TURN_H
+#ifndef T_UNIT_AWAIT_H
+#define T_UNIT_AWAIT_H
 
 #include "base/clock.h"
 #include "sys/loop.h"
 
 #include "tap.h"
 
-#define TURN_PATIENCE (20 * CLOCK_SECOND)
+#define PATIENCE (20 * CLOCK_SECOND)
 
 TAP_FN void
-turn_late(void *arg)
+await_late(void *arg)
 {
 	loop_stop(arg);
 }
 
 /* Until somebody stops the loop, at most so long. */
 TAP_FN void
-turn_for(struct loop *loop, int64_t us)
+await_stop(struct loop *loop, int64_t us)
 {
-	struct loop_timer *late = loop_timer_new(loop, turn_late, loop);
+	struct loop_timer *late = loop_timer_new(loop, await_late, loop);
 
 	loop_timer_set(late, us);
 	loop_run(loop);
 	loop_timer_free(&late);
 }
 
-struct turn {
+struct awaiting {
 	struct loop *loop;
 	struct loop_timer *timer;
 	bool (*what)(void);
@@ -38,9 +38,9 @@ struct turn {
 };
 
 TAP_FN void
-turn_look(void *arg)
+await_look(void *arg)
 {
-	struct turn *t = arg;
+	struct awaiting *t = arg;
 
 	t->met = t->what();
 	if (t->met || clock_now() > t->deadline)
@@ -51,11 +51,11 @@ turn_look(void *arg)
 
 /* Until it holds; says so, or not, under that name. */
 TAP_FN bool
-turn_until(struct loop *loop, bool (*what)(void), const char *name)
+await(struct loop *loop, bool (*what)(void), const char *name)
 {
-	struct turn t = { .loop = loop, .what = what, .deadline = clock_now() + TURN_PATIENCE };
+	struct awaiting t = { .loop = loop, .what = what, .deadline = clock_now() + PATIENCE };
 
-	t.timer = loop_timer_new(loop, turn_look, &t);
+	t.timer = loop_timer_new(loop, await_look, &t);
 	loop_timer_set(t.timer, 0);
 	loop_run(loop);
 	loop_timer_free(&t.timer);

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Socket qw(SOL_SOCKET SO_LINGER SO_RCVBUF);
+use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Taskq::Machine qw(now wait_for);
 use Taskq::Toy;
 use Test::More;
@@ -152,16 +152,14 @@ subtest 'clients that leave' => sub {
 		$c = $toy->connect;
 		$c->send_request('GET', "/hold?$end");
 		wait_for(sub { $toy->count->{held} == 1 }, 20, 'the held request');
-		setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $end;
-		$c->close;
+		$end ? $c->reset : $c->close;
 		wait_for(sub { $toy->count->{open} == 0 }, 20, 'the client to be missed') if $end;
 		is($toy->connect->request('POST', '/release')->status, 204, 'an answer nobody waits for is dropped');
 		wait_for(sub { $toy->count->{open} == 0 }, 20, 'the connection to go');
 	}
 	$c = $toy->connect;
 	$c->write("PUT /raw HTTP/1.1\r\n${H}Content-Length: 5\r\n\r\nabc");
-	setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-	$c->close;
+	$c->reset;
 	wait_for(sub { $toy->count->{open} == 0 }, 20, 'the connection to go');
 	is($toy->count->{calls}, $calls + 2, 'a body that was cut off reaches no handler');
 };
@@ -226,8 +224,7 @@ subtest 'drain while a handler works for a client that left' => sub {
 	my $c = $toy->connect;
 	$c->send_request('GET', '/hold');
 	wait_for(sub { $toy->count->{held} == 1 }, 20, 'the held request');
-	setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-	$c->close;
+	$c->reset;
 	$toy->child->signal('TERM');
 	is($toy->child->wait(20), 0, 'ends; the late answer, after the server is gone, does no harm');
 	like($toy->out, qr/^drained 1$/m, 'without waiting for it');

@@ -7,7 +7,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::Machine qw(spawn);
-use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
 my $t = Taskq->start(config => "workers = 0\npostgres { lock_timeout = 60s statement_timeout = 60s deadline = 60s }\nhttp { request_timeout = 60s }");
@@ -29,19 +28,12 @@ sub leave {
 	$c->send_request($method, $target, %o);
 	return $c;
 }
-# Away with a reset; one that only says that it has no more to send still gets its answer.
-sub reset_it {
-	my ($c) = @_;
-	setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
-	$c->close;
-	return;
-}
 my %submission = (json => { task_type => 'mail' });
 
 hold('taskq.idem in share mode');
 my $c = leave('POST', '/v1/tasks', %submission, headers => { 'Idempotency-Key' => 'gone' });
 wait_for(sub { waiting() }, 20, 'the submission to wait');
-reset_it($c);
+$c->reset; # one that only says that it has no more to send still gets its answer
 wait_for(sub { $t->metric('taskq_http_connections') == 1 }, 20, 'the connection to be gone');
 is($t->metric('taskq_http_requests_in_flight'), 2, 'its request is still in flight');
 release();
@@ -53,7 +45,7 @@ is($r->header('idempotent-replayed'), 'true', 'and asking again finds it');
 hold('taskq.task in access exclusive mode');
 my @c = map { leave('GET', $_) } '/v1/tasks', '/tasks', '/v1/tasks/' . $r->json->{id};
 wait_for(sub { waiting() }, 20, 'a read to wait');
-reset_it($_) for @c;
+$_->reset for @c;
 wait_for(sub { $t->metric('taskq_http_connections') == 1 }, 20, 'the connections to be gone');
 release();
 wait_for(sub { $t->metric('taskq_http_requests_in_flight') == 1 }, 20, 'the reads to be done');

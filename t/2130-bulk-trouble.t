@@ -7,7 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
 use Taskq::HTTP;
-use Taskq::Machine qw(now patience read_file);
+use Taskq::Machine qw(memory_of now patience read_file);
 use Taskq::Postgres;
 use Taskq::Proxy;
 use Test::More;
@@ -95,7 +95,7 @@ is(sums(bulk(items('away', 3000))), '3000 accepted', 'and again, when it is back
 is(scalar(grep { /bulk request could not be stored/ } $t->log_lines), 2, 'one line of the log for each such request');
 
 # memory
-sub rss { my ($kind) = @_; my ($kb) = read_file('/proc/' . $t->role_pid('acceptor', 0) . '/status') =~ /^$kind:\s+(\d+) kB/m; return $kb / 1024 }
+sub rss { return memory_of($t->role_pid('acceptor', 0), @_) }
 my $before = rss('VmRSS');
 my $pad = 'x' x 10000;
 my $length = length(my $one = sprintf '{"idempotency_key":"great-%05d","task_type":"mail","payload":{"name":"great-%05d","pad":"%s"}},', 0, 0, $pad);

@@ -5,10 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Socket qw(SOL_SOCKET SO_LINGER);
 use Taskq;
 use Taskq::HTTP;
-use Taskq::Machine qw(now read_file slurp_command temp_dir write_file);
+use Taskq::Machine qw(memory_of now read_file slurp_command temp_dir write_file);
 use Test::More;
 
 use constant { MB => 1024 * 1024, ITEM => 65536, HALF_OPEN => 300 };
@@ -21,7 +20,7 @@ my $sanitized = read_file($t->program) =~ /__asan_init/; # its allocator keeps w
 my $H = "Host: a\r\nContent-Type: application/json\r\n";
 my $N = "Host: a\r\nContent-Type: application/x-ndjson\r\n";
 
-sub memory { my ($what) = @_; return read_file("/proc/$acceptor/status") =~ /^$what:\s+(\d+) kB/m ? $1 / 1024 : die "no $what\n" }
+sub memory { return memory_of($acceptor, @_) }
 sub descriptors { my @all = glob "/proc/$acceptor/fd/*"; return scalar @all }
 sub stored { return Taskq->pg->psql('select count(*) from taskq.task') + 0 }
 sub held { return $t->metric('taskq_http_held_bytes') }
@@ -31,7 +30,6 @@ sub bulk { my ($body, %o) = @_; return $t->request('POST', '/v1/tasks/batch', bo
 # Status and counts, of an answer that is too long for a slow reader of JSON.
 sub told { my ($r, @words) = @_; return join ' ', $r->status, map { $r->body =~ /"$_":(\d+)/ ? $1 : 'none' } @words }
 sub submit { my ($key, $body, %o) = @_; return $t->post('/v1/tasks', $body, headers => { 'Idempotency-Key' => $key, %o }) }
-sub reset_hard { my ($c) = @_; setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0; $c->close; return }
 # All answers up to the end of the stream: their status codes, in order.
 sub statuses { my ($bytes) = @_; return join ' ', map { $_ + 0 } $bytes =~ m{^HTTP/1\.1 (\d{3}) }mg }
 # Sends all of it, also when the other side has heard enough, and returns what was said.
@@ -110,7 +108,7 @@ subtest 'gone at each stage' => sub {
 	my @some = map { item("gone-$_") } 1 .. 3000;
 	my $body = '[' . join(',', @some) . ']';
 	my $head = "POST /v1/tasks/batch HTTP/1.1\r\n${H}Content-Length: " . length($body) . "\r\n\r\n";
-	for my $way (sub { reset_hard(@_) }, sub { $_[0]->close }) {
+	for my $way (sub { $_[0]->reset }, sub { $_[0]->close }) {
 		for my $sent ('POST /v1/ta', $head, $head . substr($body, 0, 7), $head . substr($body, 0, 30_000), $head . substr($body, 0, length($body) - 1), $head . $body, ($head . $body) x 2) {
 			my @c = map { $t->connect } 1 .. 3;
 			$_->write($sent) for @c;
@@ -119,7 +117,7 @@ subtest 'gone at each stage' => sub {
 	}
 	my $slow = $t->connect; # takes nothing of its answer
 	$slow->write($head . $body . $head . $body);
-	reset_hard($slow);
+	$slow->reset;
 	wait_for(sub { held() == 0 }, 30, 'nothing to be held');
 	wait_for(sub { descriptors() <= $descriptors }, 30, 'the descriptors to be closed');
 	pass('nothing is held, no descriptor is left');
@@ -144,7 +142,7 @@ subtest 'half-open bulk requests' => sub {
 	my $single = submit('beside', '{"task_type":"mail","payload":{"x":"' . 'x' x 60000 . '"}}');
 	is($single->status, 202, 'single submissions go on beside them');
 	is(scalar(grep { submit("beside-$_", { task_type => 'mail' })->status != 202 } 1 .. 20), 0, 'all of them');
-	reset_hard($_) for @open;
+	$_->reset for @open;
 	wait_for(sub { held() == 0 && descriptors() <= $descriptors }, 30, 'all to be let go');
 	pass('what they held is free');
 };
@@ -153,7 +151,7 @@ subtest 'more connections than may be' => sub {
 	my @c = map { eval { $t->connect } } 1 .. 500;
 	$_ && $_->write('POST /v1/tasks/batch HTTP/1.1' . "\r\n") for @c;
 	cmp_ok(descriptors(), '<=', $descriptors + 350 + 8, 'descriptors are bounded');
-	reset_hard($_) for grep { $_ } @c;
+	$_->reset for grep { $_ } @c;
 	wait_for(sub { eval { descriptors() <= $descriptors && submit('after-rush', { task_type => 'mail' })->status == 202 } }, 30, 'room again');
 	pass('and room comes back');
 };
@@ -170,7 +168,7 @@ subtest 'a flood of waiters' => sub {
 	wait_for($top_up, 50, 'a thousand to wait');
 	is($waiting->(), 1000, 'not one more');
 	is(submit('beside-waiters', { task_type => 'mail' }, Prefer => 'wait=60')->status, 202, 'who comes now is answered at once');
-	reset_hard($_) for @c;
+	$_->reset for @c;
 	wait_for(sub { $waiting->() == 0 && descriptors() <= $descriptors }, 30, 'all to be forgotten');
 	pass('who left is forgotten');
 };

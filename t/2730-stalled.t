@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(descendants now read_file);
+use Taskq::Machine qw(descendants memory_of now);
 use Test::More;
 
 use constant { MB => 1024 * 1024, IN_FLIGHT => 16, CONNS => 250, PIPELINED => 4, BODY => 100_000, ROUNDS => 3 };
@@ -17,7 +17,7 @@ http { request_timeout = 2s }
 handler noop { kind = builtin }");
 my ($acceptor) = map { $_->{pid} } $t->roles('acceptor');
 
-sub memory { my ($what) = @_; return read_file("/proc/$acceptor/status") =~ /^$what:\s+(\d+) kB/m ? $1 / 1024 : die "no $what\n" }
+sub memory { return memory_of($acceptor, @_) }
 sub server { my ($signal) = @_; kill $signal, $_ for $pg->pid, keys %{ descendants($pg->pid) } }
 sub body { return '{"task_type":"noop","payload":{"x":"' . 'x' x (BODY - 40) . '"}}' }
 sub put {

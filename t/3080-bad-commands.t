@@ -23,7 +23,7 @@ use lib "$FindBin::Bin/lib";
 use Errno ();
 use Fcntl qw(O_RDWR);
 use Taskq;
-use Taskq::Machine qw(read_file temp_dir write_file);
+use Taskq::Machine qw(memory_of read_file temp_dir write_file);
 use Test::More;
 
 my $dir = temp_dir('h');
@@ -99,7 +99,7 @@ sub is_end {
 	return $task;
 }
 sub alive { my ($pid) = @_; return kill(0, $pid) && (read_file("/proc/$pid/stat") || ') Z') !~ /\) [ZX]/ }
-sub memory { my ($kb) = (read_file('/proc/' . $t->role_pid('worker', 0) . '/status') || '') =~ /^VmHWM:\s+(\d+)/m; return $kb / 1024 }
+sub memory { return memory_of($t->role_pid('worker', 0), 'VmHWM') }
 
 my $worker = $t->role_pid('worker', 0);
 my $before = memory();

@@ -7,10 +7,9 @@ use Encode ();
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Select;
-use Socket qw(SOL_SOCKET SO_LINGER);
 use Taskq;
 use Taskq::HTTP;
-use Taskq::Machine qw(now patience read_file);
+use Taskq::Machine qw(memory_of now patience read_file);
 use Test::More;
 
 use constant MB => 1024 * 1024;
@@ -37,8 +36,7 @@ sub say_of { my ($lease, $verb, $body) = @_; return $t->post('/v1/leases/' . (re
 sub told { my ($r) = @_; return $r->status . ' ' . (eval { $r->json->{code} } // 'no code') }
 sub shown { my ($text) = @_; $text =~ s/[^ -~]/?/g; return length $text > 60 ? substr($text, 0, 57) . '...' : $text }
 sub waiting { return $t->metric('taskq_http_requests_waiting') }
-sub memory { my ($what) = @_; return read_file("/proc/$acceptor/status") =~ /^$what:\s+(\d+) kB/m ? $1 / 1024 : die "no $what\n" }
-sub reset_hard { my ($c) = @_; setsockopt $c->sock, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0; $c->close; return }
+sub memory { return memory_of($acceptor, @_) }
 
 # Refused, in the words of an answer that any reader of JSON reads, with the place.
 sub refused {
@@ -272,7 +270,7 @@ subtest 'thousands who wait' => sub {
 	}, 60, 'the tasks to be leased');
 	is_deeply([sort keys %got], [sort @tasks], 'each task that comes goes to one of them');
 	is_deeply([grep { $_ != 1 } values %got], [], 'and to one only') or diag(explain([map { $t->get("/v1/tasks/$_/attempts")->body } grep { $got{$_} != 1 } keys %got]));
-	reset_hard($_) for @c;
+	$_->reset for @c;
 	wait_for(sub { waiting() == 0 }, 60, 'all to be forgotten');
 	my $peak = memory('VmHWM');
 	diag(sprintf 'memory: %.1f MB before, %.1f MB at most', $memory, $peak);
@@ -335,10 +333,10 @@ subtest 'who leaves while tasks come' => sub {
 	for my $n (1 .. 120) {
 		$want{ submit($queue)->{id} } = 1;
 		my $c = splice @open, $n * 7 % @open, 1;
-		$n % 3 ? $n % 2 ? $c->close : reset_hard($c) : $c->finish->close;
+		$n % 3 ? $n % 2 ? $c->close : $c->reset : $c->finish->close;
 		push @open, $ask->();
 	}
-	reset_hard($_) for @open;
+	$_->reset for @open;
 	wait_for(sub { waiting() == 0 }, 60, 'all to be forgotten');
 	my $end = now() + patience(120);
 	while (keys %done < keys %want && now() < $end) {

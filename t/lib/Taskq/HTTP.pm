@@ -6,7 +6,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Socket qw(IPPROTO_TCP TCP_NODELAY);
+use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Taskq::Machine qw(now patience);
 
 # A connection to "host:port" or "unix:/path".
@@ -50,6 +50,9 @@ sub write {
 sub finish { my ($self) = @_; shutdown $self->{sock}, 1; return $self }
 
 sub close { my ($self) = @_; close $self->{sock}; return }
+
+# Away at once: the peer gets a reset.
+sub reset { my ($self) = @_; setsockopt $self->{sock}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0); return $self->close }
 
 # Reads once, up to the deadline.  True when bytes or the end of the stream came.
 sub fill {

@@ -14,7 +14,7 @@ use POSIX qw(:sys_wait_h);
 use Test::More ();
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep);
 
-our @EXPORT_OK = qw(bail builddir descendants free_port now patience process_start_time read_file run_as_user slurp_command
+our @EXPORT_OK = qw(bail builddir descendants free_port memory_of now patience process_start_time read_file run_as_user slurp_command
 	spawn srcdir temp_dir unprivileged_user wait_for write_file);
 
 my $owner = $$;
@@ -193,6 +193,12 @@ sub process_start_time {
 	my $stat = read_file("/proc/$pid/stat");
 	return undef if !defined $stat || $stat !~ /^\d+ \(.*\) (\S) (.*)/s || $1 eq 'Z' || $1 eq 'X';
 	return (split ' ', $2)[18];
+}
+
+# MB of a process: VmRSS now, VmHWM at most.
+sub memory_of {
+	my ($pid, $what) = @_;
+	return (read_file("/proc/$pid/status") // '') =~ /^$what:\s+(\d+) kB/m ? $1 / 1024 : die "no $what of $pid\n";
 }
 
 # { pid => start time } of all living descendants.

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Beside a transaction that was forgotten every version of a worker's row stays; the statements of each step and beat read the last one
-# only.  Counted are pages, not time.
+# Beside a transaction that was forgotten every version of a worker's row stays, and every lease it had; the statements of each step and
+# beat, and the keeper's looks, read the last ones only.  Counted are pages, not time.
 use strict;
 use warnings;
 use FindBin;
@@ -34,17 +34,29 @@ sub pages {
 }
 sub cost {
 	my ($seq) = @_;
-	return { claim => pages(step($seq + 1)), worker_look => pages("execute worker_look(7, $seq)"), worker_beat => pages("execute worker_beat(7, $seq)"),
+	return { claim => pages(step($seq + 1)), worker_look => pages("execute worker_look(7, $seq)"), worker_beat => pages("execute worker_beat(7, $seq, '{}', '{}')"),
 		watch => pages('execute watch(5000000)') };
+}
+
+# Leases of the worker.
+sub lease {
+	my ($n) = @_;
+	$s->run("insert into taskq.lease (lo, lease_id, bucket, hi, lane, prio, worker, run, attempts, crashes, lost, amended)"
+		. " select u, 1, 0, u, 0, 0, 7, 0, 0, 0, 0, false from (select gen_random_uuid() u from generate_series(1, $n)) x");
+	return;
 }
 
 $s->run("execute worker_new(7, 'n', gen_random_uuid(), '{x}', null)");
 $s->run(step(1));
+lease(1);
 my $few = cost(1);
 my $forgotten = Taskq::Session->new($pg->conninfo(db => $db));
 $forgotten->run('begin isolation level repeatable read; select count(*) from taskq.queue');
 my $steps = 5000;
 $s->run(join(';', map { step($_) } 3 .. $steps), 60);
+lease($steps);
+$s->run('delete from taskq.lease');
+lease(1);
 is($s->run('select seq from taskq.worker'), "$steps\n", 'each step was taken');
 $s->run("execute worker_new(7, 'n', gen_random_uuid(), '{x}', null)");
 is($s->run('select count(*) from taskq.worker'), "1\n", 'a worker that says again that it is there has one row');

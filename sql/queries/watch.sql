@@ -21,8 +21,17 @@ select
 		)
 		select from h where h.seen < now() - $1 * interval '1 microsecond' or h.seen > now() + $1 * interval '1 microsecond'
 	) or exists (
-		select from taskq.lease l
-		where l.worker > 0 and (select w.inc from taskq.worker w where w.inc = l.worker order by w.seq desc limit 1) is null
+		-- the owners of leases, each found by its last one
+		with recursive o as (
+			(select l.worker from taskq.lease l where l.worker > 0 order by l.worker desc limit 1)
+			union all
+			select n.worker
+			from o
+			cross join lateral (
+				select l.worker from taskq.lease l where l.worker > 0 and l.worker < o.worker order by l.worker desc limit 1
+			) n
+		)
+		select from o where (select w.inc from taskq.worker w where w.inc = o.worker order by w.seq desc limit 1) is null
 	) silent,
 	(extract(epoch from clock_timestamp()) * 1000000)::int8 clock,
 	(select coalesce(bit_xor(hashtextextended(p.name, p.what)), 0) from taskq.pause p) paused,

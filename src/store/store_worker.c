@@ -155,6 +155,25 @@ on_beat(struct request *r)
 	request_free(&r);
 }
 
+/* The first id of each of its leases, or the last. */
+static void
+bind_leases(const struct store_worker *w, struct stmt *t, bool last)
+{
+	const struct list *pos;
+
+	stmt_array(t);
+	for (int i = 0; i < LEASE_BUCKETS; i++) {
+		const struct list *head = &w->leases.buckets[i];
+
+		for (pos = head->next; pos != head; pos = pos->next) {
+			const struct open_lease *l = container_of(pos, struct open_lease, node);
+
+			stmt_uuid(t, last ? &l->lease.hi : &l->lease.lo);
+		}
+	}
+	stmt_array_end(t);
+}
+
 void
 store_beat(struct store *s, store_beat_fn *fn, void *arg)
 {
@@ -170,5 +189,7 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 	g->arg = arg;
 	stmt_int4(t, g->inc);
 	stmt_int8(t, w->seq);
+	bind_leases(w, t, false);
+	bind_leases(w, t, true);
 	request_send(w->pool, r);
 }

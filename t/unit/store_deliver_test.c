@@ -16,15 +16,6 @@ static struct {
 static int asked;
 
 static void
-on_submitted(void *arg, const struct store_submitted *a)
-{
-	int *left = arg;
-
-	*left -= a->status == STORE_OK;
-	done_ = *left == 0;
-}
-
-static void
 on_look(void *arg UNUSED, const struct store_look *look)
 {
 	done_ = true;
@@ -63,16 +54,10 @@ claim_all(void)
 	struct task_request r = {
 		.task_type = SPAN("x"), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
-	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
-	};
-	int left = TASKS, most = TASKS;
+	int most = TASKS;
 	struct store_step s = { .probes = &probe, .nprobes = 1, .turns = &most, .nturns = 1 };
 
-	done_ = false;
-	for (int i = 0; i < TASKS; i++)
-		store_submit(store, &in, on_submitted, &left);
-	pg_wait(&done_);
+	ok(pg_submit(store, &r, TASKS), "submitted");
 	done_ = false;
 	store_look(store, 0, NULL, 0, on_look, NULL);
 	pg_wait(&done_);

@@ -129,14 +129,6 @@ end_first(struct side *s, enum store_outcome_kind kind, const struct store_limit
 }
 
 static void
-on_submitted(void *arg, const struct store_submitted *a)
-{
-	bool *done = arg;
-
-	*done = a->status == STORE_OK && a->verdict == STORE_ACCEPTED;
-}
-
-static void
 on_promoted(void *arg, enum store_status status, int64_t count, int64_t next)
 {
 	bool *done = arg;
@@ -157,13 +149,8 @@ submit(const char *queue, const char *group, const char *key, int priority, int6
 		.ordering_key = span_of(key),
 		.priority = priority,
 		.delay = delay };
-	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
-	};
-	bool done = false;
 
-	store_submit(sides[0].store, &in, on_submitted, &done);
-	if (!pg_wait(&done))
+	if (!pg_submit(sides[0].store, &r, 1))
 		ok(false, "submitted to %s", queue);
 }
 

@@ -393,6 +393,35 @@ pg_open(struct store_options *o)
 	return s;
 }
 
+struct pg_submitting {
+	int left;
+	bool done;
+};
+
+TAP_FN void
+pg_submitted(void *arg, const struct store_submitted *a)
+{
+	struct pg_submitting *g = arg;
+
+	if (a->status == STORE_OK && a->verdict == STORE_ACCEPTED)
+		g->left--;
+	g->done = g->left == 0;
+}
+
+/* So many tasks alike, without keys; true when all were accepted. */
+TAP_FN bool
+pg_submit(struct store *s, const struct task_request *r, int n)
+{
+	struct store_submission in = {
+		.request = r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
+	};
+	struct pg_submitting g = { .left = n };
+
+	for (int i = 0; i < n; i++)
+		store_submit(s, &in, pg_submitted, &g);
+	return pg_wait(&g.done);
+}
+
 /* Every store is closed.  Returns the exit status of the test. */
 TAP_FN int
 pg_end(void)

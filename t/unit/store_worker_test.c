@@ -154,30 +154,13 @@ get(const struct id *id)
 }
 
 static void
-on_submitted(void *arg, const struct store_submitted *a)
-{
-	int *left = arg;
-
-	if (a->status == STORE_OK && a->verdict == STORE_ACCEPTED)
-		--*left;
-	got.done = *left == 0;
-}
-
-static void
 submit(const char *type, int n)
 {
 	struct task_request r = {
 		.task_type = span_of(type), .queue = SPAN("q"), .payload = SPAN("{}"), .max_attempts = 3
 	};
-	struct store_submission in = {
-		.request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t"), .deadline = clock_now() + PATIENCE
-	};
-	int i, left = n;
 
-	got.done = false;
-	for (i = 0; i < n; i++)
-		store_submit(store, &in, on_submitted, &left);
-	pg_wait(&got.done);
+	ok(pg_submit(store, &r, n), "%d tasks of type %s", n, type);
 }
 
 static struct store_outcome

@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(free_port now process_start_time read_file slurp_command spawn temp_dir write_file);
+use Taskq::Machine qw(now process_start_time read_file slurp_command spawn temp_dir write_file);
 use Test::More;
 
 subtest 'wait_for' => sub {

@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(descendants temp_dir);
+use Taskq::Machine qw(temp_dir);
 use Test::More;
 
 my $python = -x '/usr/bin/python3' ? '/usr/bin/python3' : (grep { -x } map { "$_/python3" } split /:/, $ENV{PATH})[0];

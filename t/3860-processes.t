@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(read_file slurp_command temp_dir write_file);
+use Taskq::Machine qw(slurp_command temp_dir write_file);
 use Test::More;
 
 my (undef, $version) = slurp_command(command => [Taskq->program, '-V']);

@@ -12,7 +12,7 @@ use POSIX qw(strftime);
 use Taskq;
 use Taskq::Acts;
 use Taskq::HTTP;
-use Taskq::Machine qw(descendants now patience read_file temp_dir write_file);
+use Taskq::Machine qw(now patience read_file temp_dir write_file);
 use Taskq::Service;
 use Taskq::Truth;
 use Test::More;

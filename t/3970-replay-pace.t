@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(now wait_for);
+use Taskq::Machine qw(wait_for);
 use Test::More;
 
 plan skip_all => 'a soak: set TASKQ_FULL=1' if !$ENV{TASKQ_FULL};

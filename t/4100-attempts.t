@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(read_file temp_dir write_file);
+use Taskq::Machine qw(temp_dir write_file);
 use Encode ();
 use Test::More;
 

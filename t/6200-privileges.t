@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(process_start_time read_file slurp_command spawn srcdir temp_dir write_file);
+use Taskq::Machine qw(read_file slurp_command temp_dir write_file);
 use Test::More;
 
 plan skip_all => 'only root may become others' if $> != 0;

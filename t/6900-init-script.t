@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Taskq;
-use Taskq::Machine qw(builddir now process_start_time read_file slurp_command temp_dir write_file);
+use Taskq::Machine qw(builddir process_start_time read_file slurp_command temp_dir write_file);
 use Test::More;
 
 my $build = builddir();

@@ -19,8 +19,7 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 use Taskq::HTTP;
-use Taskq::Machine qw(bail builddir descendants now patience process_start_time read_file slurp_command spawn srcdir temp_dir
-	wait_for write_file);
+use Taskq::Machine qw(bail builddir descendants now process_start_time read_file slurp_command spawn temp_dir wait_for write_file);
 use Taskq::Postgres;
 use Taskq::Redis;
 use Test::More ();

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Fcntl qw(:flock);
-use File::Path qw(make_path remove_tree);
+use File::Path qw(remove_tree);
 use File::Temp ();
 use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);

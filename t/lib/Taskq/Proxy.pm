@@ -30,7 +30,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my $json = JSON::PP->new->utf8->canonical;

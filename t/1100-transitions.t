@@ -80,7 +80,7 @@ for my $state (sort keys %rows) {
 			my $to = $legal{"$state $event"} || $state;
 			$moves++ if $to ne $state;
 			my $setup = join '; ', @common, @{ $rows{$state} }, $living ? $lease : (), $event eq 'EXPIRE' ? @late : ();
-			my $get = Taskq::Statement->new('get')->with("array[$id]", $id, $id, 8000000);
+			my $get = Taskq::Statement->new('get')->with("array[$id]", $id, $id, 8000000, "array[taskq.at($id, 0)]");
 			my ($seen) = $run->all($setup, [[$events{$event}]], first => 1, check => "select state from ($get) x");
 			$seen =~ s{.*: |;.*}{}gs;
 			is($number[$seen], $to, "$state $event" . ($living ? ', its lease lives' : ''));

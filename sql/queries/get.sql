@@ -4,6 +4,7 @@
 -- $2 from uuid           the least of them, and ...
 -- $3 to uuid             ... the greatest: partitions outside are not opened
 -- $4 bytes int8          of payloads and results: the row that reaches it is the last one; rows come in the order of ids
+-- $5 first uuid[]        of each id the first one of its batch: a range that covers the id begins between them
 -- result: id uuid, lane int4, queue text, kind text, grp text, ord text, prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz,
 --         options bytea, payload bytea, state int4 (enum task_state), run int4, attempts int4, crashes int4, updated_at timestamptz,
 --         finished_at timestamptz, result bytea, message text, code text, class int2, percent int2 (null: no progress), note text, said_at timestamptz,
@@ -17,7 +18,7 @@ select t.id, t.lane, l.queue, l.kind, l.grp, l.ord, t.prio, coalesce(a.max_attem
 	coalesce(d.finished_at, m.at, e.at, t.created_at) updated_at, coalesce(d.finished_at, m.died_at) finished_at,
 	d.result, e.message, e.code, e.class, m.percent, m.note, m.said_at, u.n,
 	(sum(octet_length(coalesce(a.payload, t.payload)) + coalesce(octet_length(d.result), 0)) over (order by u.n rows unbounded preceding))::int8 bytes
-from unnest($1) with ordinality u(id, n)
+from unnest($1, $5) with ordinality u(id, first, n)
 join lateral (
 	select t.* from taskq.task t where t.id = u.id and t.id >= $2 and t.id <= $3 limit 1
 ) t on true
@@ -41,7 +42,7 @@ left join lateral (
 	from (select where d.id is null offset 0) o
 	left join lateral (
 		select s.* from taskq.lease s
-		where s.lo <= t.id and s.lo >= taskq.at(t.id, 0) and s.hi >= t.id
+		where s.lo <= t.id and s.lo >= u.first and s.hi >= t.id
 		and not exists (select from taskq.tried r where r.id = t.id and r.id >= $2 and r.id <= $3 and r.lease_id = s.lease_id)
 		order by s.lo desc limit 1
 	) s on true
@@ -50,7 +51,7 @@ left join lateral (
 	) w on true
 	left join lateral (
 		select r.* from taskq.ready r
-		where s.lease_id is null and w.id is null and r.lane = t.lane and r.prio = t.prio and r.start >= taskq.at(t.id, 0) and r.start <= t.id
+		where s.lease_id is null and w.id is null and r.lane = t.lane and r.prio = t.prio and r.start >= u.first and r.start <= t.id
 		and r.lo <= t.id and r.hi >= t.id
 		order by r.start desc limit 1
 	) r on true

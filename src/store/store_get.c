@@ -4,6 +4,24 @@
 #include "store/store_flight.h"
 
 static void
+bind_firsts(struct stmt *t, const struct list *questions)
+{
+	struct list *pos, *tmp;
+
+	stmt_array(t);
+	LIST_FOREACH_SAFE (pos, tmp, questions) {
+		struct question *q = container_of(pos, struct question, node);
+
+		for (int i = 0; i < q->n; i++) {
+			struct id first = task_id_at(&q->ids[i], 0);
+
+			stmt_uuid(t, &first);
+		}
+	}
+	stmt_array_end(t);
+}
+
+static void
 bind_ids(struct stmt *t, const struct list *questions)
 {
 	struct id least = { { 0 } }, most = { { 0 } };
@@ -25,6 +43,7 @@ bind_ids(struct stmt *t, const struct list *questions)
 	stmt_uuid(t, &least);
 	stmt_uuid(t, &most);
 	stmt_int8(t, FLIGHT_BYTES);
+	bind_firsts(t, questions);
 }
 
 static int

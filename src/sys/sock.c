@@ -137,9 +137,19 @@ remove_dead_socket(const struct sockaddr_un *sun, int type)
 }
 
 int
+sock_drop(int fd)
+{
+	int e = errno;
+
+	close(fd);
+	errno = e;
+	return -1;
+}
+
+int
 sock_bind_listen(int type, const struct sockaddr *sa, socklen_t len, bool dual, int backlog)
 {
-	int on = 1, off = 0, e;
+	int on = 1, off = 0;
 	int fd = socket(sa->sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
@@ -152,10 +162,7 @@ sock_bind_listen(int type, const struct sockaddr *sa, socklen_t len, bool dual, 
 		MUST(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof(on)) == 0);
 	if (bind(fd, sa, len) == 0 && listen(fd, backlog) == 0)
 		return fd;
-	e = errno;
-	close(fd);
-	errno = e;
-	return -1;
+	return sock_drop(fd);
 }
 
 int
@@ -177,7 +184,7 @@ sock_listen(const struct sock_addr *a, int backlog)
 int
 sock_connect(const struct sock_addr *a)
 {
-	int on = 1, e;
+	int on = 1;
 	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
@@ -186,10 +193,7 @@ sock_connect(const struct sock_addr *a)
 		MUST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
 	if (connect(fd, (const struct sockaddr *)&a->ss, a->len) == 0 || errno == EINPROGRESS)
 		return fd;
-	e = errno;
-	close(fd);
-	errno = e;
-	return -1;
+	return sock_drop(fd);
 }
 
 int

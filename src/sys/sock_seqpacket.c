@@ -34,7 +34,7 @@ int
 sock_seqpacket_connect(const char *path)
 {
 	struct sockaddr_un sun;
-	int fd, e;
+	int fd;
 
 	if (!sock_unix_address(path, &sun))
 		return -1;
@@ -43,10 +43,7 @@ sock_seqpacket_connect(const char *path)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 		return fd;
-	e = errno;
-	close(fd);
-	errno = e;
-	return -1;
+	return sock_drop(fd);
 }
 
 bool

@@ -11,7 +11,7 @@ use Test::More;
 
 my $pg = Taskq::Postgres->new(private => 1);
 my $t = Taskq->start(pg => $pg, config => "acceptors = 1\nworkers = 1\nwork { slots = 500 }\nhandler echo { kind = builtin builtin = echo }\n");
-my ($connections, $length) = (250, 15_000);
+my ($connections, $length) = (250, 28_000);
 my %pid = map { $_ => $t->role_pid($_, 0) } qw(acceptor worker);
 
 # Private and dirty, MiB.

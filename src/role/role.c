@@ -28,8 +28,9 @@
 
 #define ROLE_BEAT CLOCK_SECOND        /* between heartbeats */
 #define ROLE_LEAVE (2 * CLOCK_SECOND) /* for the role's now() to take effect */
-#define ROLE_BUSY (5 * CLOCK_MS)      /* of CPU between two heartbeats: that is work */
-#define ROLE_QUIET 3                  /* heartbeats without */
+#define ROLE_RUSH (10 * CLOCK_MS)     /* of CPU between two heartbeats: that needs memory */
+#define ROLE_WORK (5 * CLOCK_MS)      /* that is no rest */
+#define ROLE_QUIET 3                  /* heartbeats of rest */
 
 enum role_phase { ROLE_RUNNING, ROLE_DRAINING, ROLE_LEAVING, ROLE_DONE };
 
@@ -44,8 +45,8 @@ struct role {
 	struct loop_timer *beat;
 	struct loop_timer *deadline;
 	int64_t cpu; /* used up to the last heartbeat, us */
-	bool worked; /* since it came to rest */
-	int quiet;   /* heartbeats since then */
+	bool rushed; /* since it came to rest */
+	int quiet;   /* heartbeats of rest */
 	enum role_phase phase;
 	int exit_code;
 };
@@ -66,19 +67,19 @@ cpu_used(void)
 	return (int64_t)t.tv_sec * CLOCK_SECOND + t.tv_nsec / 1000;
 }
 
-/* What a rush needed stays with the allocator, and with those who keep things for the next one, until somebody asks for it. */
+/* What a rush needed stays with the allocator, and with those who keep things for the next one, until somebody asks for it.  A light load never
+ * gets here: it would only make room again each time. */
 static void
 role_rest(struct role *r)
 {
-	int64_t cpu = cpu_used();
-	bool busy = cpu - r->cpu >= ROLE_BUSY;
+	int64_t cpu = cpu_used(), used = cpu - r->cpu;
 
 	r->cpu = cpu;
-	r->worked = r->worked || busy;
-	r->quiet = busy ? 0 : r->quiet + 1;
-	if (!r->worked || r->quiet < ROLE_QUIET)
+	r->rushed = r->rushed || used >= ROLE_RUSH;
+	r->quiet = used >= ROLE_WORK ? 0 : r->quiet + 1;
+	if (!r->rushed || r->quiet < ROLE_QUIET)
 		return;
-	r->worked = false;
+	r->rushed = false;
 	if (r->ops->rest != NULL && r->phase == ROLE_RUNNING)
 		r->ops->rest(r->arg);
 	mem_trim();

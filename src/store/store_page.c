@@ -318,7 +318,7 @@ on_lanes(struct request *r)
 			l->lanes[i] = (int32_t)col_int(res, i, SQL_LANE_FIND_ID);
 		ask_ids(l);
 	} else {
-		list_answer(l, r->status == STORE_OK ? STORE_OK : STORE_FAILED, false, NULL);
+		list_answer(l, read_status(r), false, NULL);
 	}
 	request_free(&r);
 }
@@ -367,7 +367,7 @@ on_key(struct request *r)
 		id = col_id(r->results[0], 0, SQL_IDEM_READ_ID);
 		store_get(l->store, &id, on_keyed_task, l);
 	} else {
-		list_answer(l, r->status == STORE_OK ? STORE_OK : STORE_FAILED, false, NULL);
+		list_answer(l, read_status(r), false, NULL);
 	}
 	request_free(&r);
 }

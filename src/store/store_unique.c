@@ -214,7 +214,7 @@ refused(struct item *it, const struct request *r)
 		if (r->action == ACTION_SPLIT)
 			log_warning(
 			    "postgres refused a task", log_str("sqlstate", r->sqlstate), log_str("error", r->why));
-		item_fail(it, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
+		item_fail(it, act_status(r), r->why);
 	}
 	item_free(it);
 }

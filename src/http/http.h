@@ -116,8 +116,8 @@ struct http_route {
 
 struct http_options {
 	struct loop *loop;
-	const struct conf *conf;
-	const int *listeners; /* shared with other processes; never closed here */
+	const struct conf *conf; /* outlives the server */
+	const int *listeners;    /* shared with other processes; never closed here */
 	int nlisteners;
 	struct seats *seats; /* null: no other process takes connections from these */
 	int index;           /* of this process among the acceptors */
@@ -135,7 +135,7 @@ struct http_server *http_server_new(const struct http_options *o) MUSTCHECK;
  * with Connection: close; then drained() on a later turn. */
 void http_server_drain(struct http_server *s);
 int http_server_open(const struct http_server *s); /* connections: who is left, for the drain's log line */
-void http_server_rest(struct http_server *s); /* frees what is kept for the next rush */
+void http_server_rest(struct http_server *s);      /* frees what is kept for the next rush */
 /* Closes what is open.  Requests that a handler still holds may be answered later (the answer is dropped), while the loop lives. */
 void http_server_free(struct http_server **s);
 

@@ -208,7 +208,7 @@ struct request *read_ask(struct store *s, request_fn *fn, void *arg) MUSTCHECK;
 /* How it ended, told to whoever asked: OK, or FAILED whatever the reason, for he may ask again. */
 enum store_status read_status(const struct request *r) MUSTCHECK;
 int read_rows(const struct request *r) MUSTCHECK; /* of its first statement; none when it failed */
-/* The same of an act that the database has no reason to refuse: OK, FAILED or UNSURE. */
+/* The same of an act, where a refusal of the database means nothing to whoever acted: OK, FAILED or UNSURE. */
 enum store_status act_status(const struct request *r) MUSTCHECK;
 /* Its queue may not show results for so long. */
 void read_hide_result(const struct store *s, struct task_row *row);

@@ -10,19 +10,25 @@ use Taskq;
 use Taskq::Machine qw(wait_for);
 use Test::More;
 
-my $t = Taskq->start(config => qq(workers = 0\nacceptors = 1\npostgres { lock_timeout = 1min\n statement_timeout = 1min\n deadline = 2min }));
+my $t = Taskq->start(config => qq(workers = 0\nacceptors = 1\npostgres { read_connections = 1\n lock_timeout = 1min\n statement_timeout = 1min\n deadline = 2min }));
 my @all = reverse map { $t->submit('shared', { n => $_ }, key => "shared-$_")->{id} } 1 .. 5;
 
 sub ids { return [map { $_->{id} } @{ $_[0]->json->{items} }] }
 
 # A session that keeps tasks from being read: none gets past the lock of an index, which comes after the snapshot was taken.
-sub hold {
+sub lock_index {
 	my $conninfo = Taskq->pg->conninfo;
 	open(my $session, '|-', Taskq::Postgres::psql_program(), '-Xq', '-o', '/dev/null', '-d', $conninfo) or die "psql: $!\n";
 	$session->autoflush(1);
 	print $session "begin; reindex index taskq.amend_pkey;\n";
-	wait_for(sub { Taskq->pg->psql(q{select count(*) from pg_locks where relation = 'taskq.amend_pkey'::regclass and mode = 'AccessExclusiveLock' and granted}) > 0 },
-		30, 'the lock');
+	return $session;
+}
+
+sub locks { return Taskq->pg->psql("select count(*) from pg_locks where relation = 'taskq.amend_pkey'::regclass and mode = 'AccessExclusiveLock' and $_[0]") }
+
+sub hold {
+	my $session = lock_index();
+	wait_for(sub { locks('granted') > 0 }, 30, 'the lock');
 	return $session;
 }
 
@@ -73,6 +79,29 @@ subtest 'one by one' => sub {
 	cmp_ok($statements, '<', 40, 'they were not read one by one');
 	my ($listed) = @{ $t->get('/v1/tasks?limit=1')->json->{items} };
 	is_deeply($t->task($all[0]), $listed, 'and it is the same as in a list');
+};
+
+# A page goes on with older days behind a task that somebody asked for, and a second lock holds that.
+subtest 'what has read something is joined by nobody' => sub {
+	my $one = hold();
+	my ($begun) = ask_many(1, '/v1/tasks');
+	wait_for(sub { stuck() >= 1 }, 30, 'the page is on its way');
+	my ($between) = ask_many(1, "/v1/tasks/$all[0]");
+	$t->metric('taskq_postgres_statements_total') for 1 .. 2; # it was read when these are answered
+	my $two = lock_index();
+	wait_for(sub { locks('not granted') > 0 }, 30, 'the second lock to wait');
+	print $one "commit;\n";
+	close $one;
+	wait_for(sub { Taskq->pg->psql(q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'taskq get '}) > 0 }, 30, 'the task to be looked for');
+	my @before = @all;
+	unshift @all, $t->submit('shared', {}, key => 'between two days')->{id};
+	my ($late) = ask_many(1, '/v1/tasks');
+	$t->metric('taskq_postgres_statements_total') for 1 .. 2;
+	print $two "commit;\n";
+	close $two;
+	is($between->response->status, 200, 'the task is answered');
+	is_deeply(ids($begun->response), \@before, 'the page shows what was there when it was asked for');
+	is_deeply(ids($late->response), \@all, 'and who asked later sees what came meanwhile');
 };
 
 subtest 'another question is another answer' => sub {

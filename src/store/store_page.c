@@ -236,13 +236,17 @@ ask_stretch(struct listing *l)
 	struct stretch_wish w = {
 		.before = l->before, .floor = l->from, .asked_at = l->begun ? clock_now() : l->asked_at
 	};
+	bool begins = !l->begun; /* who asks after something was read must not join */
+	const struct question *look;
 
 	l->asked = l->f.limit + 1 - l->nrows < LOOK_MOST ? l->f.limit + 1 - l->nrows : LOOK_MOST;
 	w.most = l->asked;
 	l->begun = true;
-	l->look = store_look_below(l->store, &w, on_stretch, l);
-	if (l->look == NULL)
+	look = store_look_below(l->store, &w, on_stretch, l);
+	if (look == NULL)
 		list_answer(l, STORE_FAILED, false, NULL);
+	else if (begins)
+		l->look = look;
 }
 
 static void

@@ -21,7 +21,7 @@ struct choice {
 	int64_t rank;
 	enum choice_what what;
 	struct run_lane *lane;
-	int head; /* index */
+	int head; /* index; of a front, what it ends before */
 };
 
 /* Lanes that one claim may ask together: of one queue with exact limits, or of none; of one handler when that is short of room. */
@@ -77,16 +77,23 @@ choice_cmp(const void *a, const void *b)
 	return x->what < y->what ? -1 : x->what > y->what;
 }
 
+/* The front lies before the first that is hot: what is gone does not cover what came since. */
 static void
 choose_heads(const struct run *r, struct buf *b, struct choice c, int64_t front)
 {
+	int first = -1;
+
 	for (int i = 0; i < c.lane->nheads; i++) {
+		if (!c.lane->heads[i].hot)
+			continue;
+		if (first < 0)
+			first = i;
 		c.head = i;
 		c.rank = run_lane_head_rank(r, &c.lane->heads[i]);
-		if (c.lane->heads[i].hot)
-			buf_put(b, &c, sizeof(c));
+		buf_put(b, &c, sizeof(c));
 	}
 	c.what = CHOICE_FRONT;
+	c.head = first;
 	c.rank = front;
 	buf_put(b, &c, sizeof(c));
 }
@@ -152,7 +159,7 @@ ask(struct run *r, const struct choice *c, int most)
 	if (c->what == CHOICE_WHOLE)
 		ask_whole(r, c, most);
 	else if (c->what == CHOICE_FRONT)
-		probe_add(r, c, NULL, c->lane->heads[0].prio);
+		probe_add(r, c, NULL, head->prio);
 	else
 		probe_add(r, c, head, head->prio + 1);
 	c->lane->used = clock_now();

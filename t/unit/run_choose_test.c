@@ -252,6 +252,12 @@ test_gone(void)
 	is_int(mark(l, 0), 9, "one of them is seen again");
 	is_int(mark(l, 1), 10, "of the other nothing is left before that look");
 	ok(l->heads[0].hot && !l->heads[1].hot, "and nothing is asked of it");
+	l = see(&two[1], 1, NOW + 15 * CLOCK_SECOND, 0);
+	l->news = true;
+	run_choose(&r);
+	is_str(asked(0), "1:..5 1:5..6", "what came before the head that is left is asked for, also where one is gone");
+	l->news = false;
+	l = see(two, 1, NOW + 10 * CLOCK_SECOND, 0);
 	l = see(NULL, 0, NOW + 20 * CLOCK_SECOND, 1);
 	is_int(mark(l, 0), 9, "a look at the lanes behind tells nothing");
 	l = see(NULL, 0, NOW + 30 * CLOCK_SECOND, 0);

@@ -59,7 +59,8 @@ struct upkeep {
 	struct table tables[ARRAY_LEN(tables)];
 	struct store_pool *pool; /* null: nothing is vacuumed now */
 	struct loop_timer *timer;
-	int doing;      /* the table that is being vacuumed; -1: none */
+	int doing;      /* the table that is being vacuumed, since then; -1: none */
+	int64_t began;  /* clock_now() */
 	bool forbidden; /* that was said */
 	struct holder holder;
 	int64_t seen_at; /* clock_now(): the holder and his xmin, first */
@@ -136,6 +137,13 @@ on_timer(void *arg)
 	pool_free(&u->pool);
 }
 
+/* By somebody, not by itself nor by its time. */
+static bool
+was_ended(const struct upkeep *u, const struct request *r)
+{
+	return strcmp(r->sqlstate, "57014") == 0 && clock_now() - u->began < STORE_VACUUM_MOST;
+}
+
 /* Who ended one vacuum, as a migration does, waits for no other either: each comes again when it is its time.  How many. */
 static int
 put_off(struct upkeep *u)
@@ -153,13 +161,12 @@ static void
 on_vacuumed(struct request *r)
 {
 	struct upkeep *u = r->arg;
-
 	int others = 0;
 
 	MAGIC_CHECK(u, UPKEEP_MAGIC);
 	if (r->status == STORE_OK)
 		stats_inc(S_VACUUMS);
-	else
+	else if (was_ended(u, r))
 		others = put_off(u);
 	if (r->status != STORE_OK && !pool_closing(u->pool))
 		log_warning("could not vacuum a table", log_str("table", tables[u->doing].name),
@@ -176,6 +183,7 @@ vacuum_begin(struct upkeep *u, int place)
 	struct request *r = request_new(on_vacuumed, u);
 
 	u->doing = place;
+	u->began = clock_now();
 	u->tables[place].due = false;
 	r->deadline = clock_now() + u->store->o.conf->postgres.deadline; /* to be sent */
 	r->patience = STORE_VACUUM_MOST + u->store->o.conf->postgres.deadline;

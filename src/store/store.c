@@ -224,7 +224,8 @@ store_learned(struct store *s, const struct store_server *v)
 	if (old->version == 0)
 		log_info("postgres", log_int("version", v->version), log_str("database", v->database),
 		    log_int("schema", v->schema));
-	s->steady = old->version == 0 || !health_clock_moved(old, v);
+	/* who is only greeted has no later look that could take it back */
+	s->steady = old->version == 0 || s->health == NULL || !health_clock_moved(old, v);
 	if (!s->steady)
 		log_warning("the clock of postgres moved against ours", log_seconds("by", v->clock - old->clock));
 	if (moved)

@@ -110,7 +110,7 @@ void bind_patience(struct stmt *t, const struct store *s, int64_t patience);
 
 /* store_verdict.c */
 void verdict_accepted(struct submitter *u, struct item *it, int64_t created_at);
-void verdict_known(struct item *it, const PGresult *idem_read, int row); /* what its key led to */
+void verdict_known(struct submitter *u, struct item *it, const PGresult *idem_read, int row); /* what its key led to */
 void verdict_ask(struct batch *b); /* whose are the keys of the items that are left? */
 /* A row of idem_read as the answer to a submission of this fingerprint; returns that of the first, borrowed from the result. */
 struct span verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struct store_submitted *a);

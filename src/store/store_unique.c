@@ -185,18 +185,13 @@ static void
 decided(struct submitter *u, struct item *it, const struct request *r)
 {
 	const PGresult *key = r->results[AT_KEY];
-	struct id first;
 
-	if (PQntuples(key) > 0) {
-		first = col_id(key, 0, SQL_IDEM_READ_ID);
-		if (id_eq(&first, &it->id))
-			item_wake(u->store, it);
-		verdict_known(it, key, 0);
-	} else if (PQntuples(r->results[AT_SUBMIT]) > 0) {
+	if (PQntuples(key) > 0)
+		verdict_known(u, it, key, 0);
+	else if (PQntuples(r->results[AT_SUBMIT]) > 0)
 		held(it, r);
-	} else {
+	else
 		verdict_gone(u, it);
-	}
 }
 
 static void

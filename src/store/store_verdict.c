@@ -109,13 +109,15 @@ verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struc
 }
 
 void
-verdict_known(struct item *it, const PGresult *res, int row)
+verdict_known(struct submitter *u, struct item *it, const PGresult *res, int row)
 {
 	struct store_submitted a = { .status = STORE_OK };
 	struct span fp = verdict_read(res, row, it->fp, &a);
 
-	if (id_eq(&a.row.id, &it->id))
-		a.verdict = STORE_ACCEPTED; /* a first try of mine committed and its answer was lost */
+	if (id_eq(&a.row.id, &it->id)) { /* a first try of mine committed and its answer was lost */
+		a.verdict = STORE_ACCEPTED;
+		item_wake(u->store, it);
+	}
 	verdict_twins(it, (const uint8_t *)fp.ptr, &a);
 	item_answer(it, &a);
 	item_free(it);
@@ -175,7 +177,7 @@ on_keys(struct request *r)
 			i = (hint + k) % b->n;
 			if (b->items[i] == NULL || !id_eq(&b->items[i]->digest, &digest))
 				continue;
-			verdict_known(b->items[i], res, row);
+			verdict_known(b->owner, b->items[i], res, row);
 			b->items[i] = NULL;
 			hint = i + 1;
 			break;

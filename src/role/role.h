@@ -1,7 +1,8 @@
 /* role.h - the skeleton shared by acceptor, worker, keeper and launcher: signals, slot, title, heartbeat, drain.
  *
  * SIGTERM drains; a second SIGTERM, or conf->drain_timeout after the first, ends now; SIGUSR1 reopens the log; the death of the supervisor is
- * a SIGTERM.  A process whose work is over gives its memory back.  SIGINT, SIGHUP and SIGPIPE are ignored: a terminal sends them to everybody, but only the supervisor decides.
+ * a SIGTERM.  SIGINT, SIGHUP and SIGPIPE are ignored: a terminal sends them to everybody, but only the supervisor decides.  A process whose
+ * work is over gives its memory back.
  *
  *	int role_x(const struct super_child *me)
  *	{

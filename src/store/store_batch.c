@@ -5,7 +5,7 @@
  * the same statement with the same ids again (the pool does that), never a look-up.  A batch that meets a lock or a poison row is
  * halved, down to the one that fails alone.  What many wait for is waited for shortly: a locked key costs its neighbours
  * PATIENCE_MANY and PATIENCE_HALF for each time they are halved, and only then waits by itself for lock_timeout, as long as that leaves a
- * connection to the others.  Logs a task that was refused.  Next: store_bind.c, store_verdict.c.
+ * connection to the others.  Logs a task that was refused.  Next: store_bind.c.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* store_bind.c - a batch as the parameters of its statements.
  *
- * The batch is sorted and numbered: ids ascend, each lane and priority is a run of neighbours, and what waits for its time comes last.  Most have nothing
- * that waits, so its times and its own statement go only where there is something.  Pure; no I/O.  Next: store_batch.c.
+ * The batch is sorted and numbered: ids ascend, each lane and priority is a run of neighbours, and what waits for its time comes last.
+ * Most have nothing that waits, so its times and its own statement go only where there is something.  Pure; no I/O.
+ * Next: store_verdict.c.
  */
 #include <stdio.h>
 

@@ -144,7 +144,7 @@ store_epoch(const struct store *s)
 {
 	bool up = s->submit_pool != NULL && pool_up(s->submit_pool) > 0 && store_lie(s) == NULL;
 
-	return up && s->server.epoch.system != 0 ? &s->server.epoch : NULL;
+	return up && !s->elsewhere && s->server.epoch.system != 0 ? &s->server.epoch : NULL;
 }
 
 const struct store_epoch *
@@ -223,7 +223,8 @@ store_learned(struct store *s, const struct store_server *v)
 
 	if (old->version == 0)
 		log_info("postgres", log_int("version", v->version), log_str("database", v->database),
-		    log_int("schema", v->schema));
+		    log_int("schema", v->schema),
+		    log_str("through", v->pooled ? "a pooler: each transaction brings its settings" : NULL));
 	/* who is only greeted has no later look that could take it back */
 	s->steady = old->version == 0 || s->health == NULL || !health_clock_moved(old, v);
 	if (!s->steady)
@@ -231,6 +232,7 @@ store_learned(struct store *s, const struct store_server *v)
 	if (moved)
 		log_warning("postgres is another cluster or timeline", log_int("timeline", v->epoch.timeline));
 	s->server = *v;
+	s->elsewhere = false;
 	s->trouble[0] = '\0';
 	trouble = health_trouble(v, s->steady, why, sizeof(why));
 	if (trouble != NULL && strcmp(trouble, s->unhealthy) != 0)

@@ -204,7 +204,7 @@ greeting_send(struct store_conn *c)
 {
 	request_free(&c->greeting);
 	c->request = c->greeting = request_new(NULL, NULL);
-	hello_ask(c->greeting, pool_store(c->pool), pool_purpose(c->pool), c->step);
+	hello_ask(c->greeting, pool_store(c->pool), pool_purpose(c->pool), c->step, c->wire.pg);
 	send_request(c, c->greeting);
 }
 
@@ -218,6 +218,7 @@ greeting_next(struct store_conn *c)
 		conn_event(c, CONN_EV_LOST, why);
 		return;
 	}
+	hello_settle(&c->wire, pool_store(c->pool), pool_purpose(c->pool), &c->server);
 	if (++c->step < HELLO_STEPS) {
 		greeting_send(c);
 		return;
@@ -250,6 +251,7 @@ static void
 request_over(struct store_conn *c)
 {
 	struct request *r = c->request;
+	bool elsewhere = hello_elsewhere(pool_store(c->pool), &c->server, &c->wire);
 
 	if (c->wire.in_doubt)
 		r->status = STORE_UNSURE;
@@ -270,7 +272,7 @@ request_over(struct store_conn *c)
 	c->request = NULL;
 	set_state(c, CONN_IDLE);
 	pool_store(c->pool)->answered = c->server.epoch;
-	if (r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE || is_stale(c))
+	if (r->action == ACTION_RECONNECT || r->action == ACTION_REPREPARE || is_stale(c) || elsewhere)
 		conn_renew(c);
 	pool_answer(c->pool, r);
 	pool_changed(c->pool);
@@ -289,9 +291,7 @@ close_socket(struct store_conn *c)
 	fd = PQsocket(c->wire.pg);
 	if (fd >= 0 && c->request != NULL) /* what libpq still holds must not follow */
 		(void)shutdown(fd, SHUT_RDWR);
-	PQfinish(c->wire.pg);
-	c->wire.pg = NULL;
-	c->wire.flushing = false;
+	wire_end(&c->wire);
 }
 
 /* Full jitter; the first retry soon, later ones at most one a second. */

@@ -2,10 +2,13 @@
  *
  * Keywords for libpq that the configured string may override, the settings of the session, and what the server tells: its version,
  * whether it is set to lie about durability, its clock, the schema, its identity.  Three round trips, each a request of its own, because
- * an error in one (no schema yet, a function that is forbidden) must not undo the others.  Logs nothing.  Next: store_conn.c.
+ * an error in one (no schema yet, a function that is forbidden) must not undo the others.  Behind a pooler the settings go before each
+ * transaction, and tell whether it is still the same server.  Logs when it is not.  Next: store_conn.c.
  */
 #include <stdio.h>
 #include <string.h>
+
+#include "log/log.h"
 
 #include "store/store_int.h"
 
@@ -46,23 +49,47 @@ hello_refusal(const PGconn *pg, char *why, size_t size)
 		snprintf(why, size, "postgres.conninfo cannot be used, expected a libpq connection string");
 }
 
+/* pid: of the server, as the greeting of the line told it.  A pooler makes one up; 0 is nobody's. */
 static void
-ask_session(struct request *r, const struct store *s, const char *purpose)
+bind_session(struct stmt *t, const struct store *s, const char *purpose, int pid)
 {
-	struct stmt *t = request_stmt(r, SQL_SESSION);
 	bool vacuum = strcmp(purpose, STORE_VACUUM_POOL) == 0;
 
 	stmt_int8(t, (vacuum ? STORE_VACUUM_MOST : s->o.conf->postgres.statement_timeout) / CLOCK_MS);
 	stmt_int8(t, s->o.conf->postgres.lock_timeout / CLOCK_MS);
-	(void)request_stmt(r, SQL_HELLO);
+	stmt_int4(t, pid);
 }
 
 void
-hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step)
+hello_settle(struct wire *w, const struct store *s, const char *purpose, const struct store_server *v)
 {
-	if (step == HELLO_SESSION)
-		ask_session(r, s, purpose);
-	else if (step == HELLO_SCHEMA)
+	if (!v->pooled || w->pooled)
+		return;
+	stmt_begin(&w->settings, SQL_SESSION);
+	bind_session(&w->settings, s, purpose, 0);
+	w->pooled = true;
+}
+
+bool
+hello_elsewhere(struct store *s, struct store_server *v, const struct wire *w)
+{
+	if (!w->pooled || w->started == 0 || v->epoch.system == 0 || w->started == v->epoch.started_at)
+		return false;
+	v->epoch = (struct store_epoch){ 0 };
+	if (w->started == s->server.epoch.started_at || s->elsewhere)
+		return true;
+	s->elsewhere = true;
+	log_notice("the pooler leads to a server that was started anew: what is remembered of it is learned again");
+	return true;
+}
+
+void
+hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step, PGconn *pg)
+{
+	if (step == HELLO_SESSION) {
+		bind_session(request_stmt(r, SQL_SESSION), s, purpose, PQbackendPID(pg));
+		(void)request_stmt(r, SQL_HELLO);
+	} else if (step == HELLO_SCHEMA)
 		(void)request_stmt(r, SQL_HELLO_SCHEMA);
 	else
 		(void)request_stmt(r, SQL_HELLO_SYSTEM);
@@ -133,6 +160,7 @@ take_session(const struct request *r, struct store_server *v, struct hello_time 
 		snprintf(why, size, "%s", r->why);
 		return false;
 	}
+	v->pooled = col_bool(r->results[0], 0, SQL_SESSION_POOLED);
 	read_facts(res, v, when);
 	if (v->version < STORE_SERVER_MIN) {
 		snprintf(why, size, "postgres is version %d, this program needs %d", v->version / 10000,

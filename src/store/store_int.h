@@ -342,7 +342,9 @@ struct store {
 	bool steady;                 /* its clock was where the look before had it */
 	int64_t namesake_seen;       /* last; 0: there is none */
 	bool namesake_lives;
-	char unhealthy[160];     /* what health_trouble() said */
+	char unhealthy[160]; /* what health_trouble() said */
+	bool
+	    elsewhere; /* a pooler led to a server of another start than `server`: nothing is known of the cluster's life */
 	bool unnamed;            /* no named statements in this process any more */
 	int nready;              /* greeted connections */
 	int64_t connected_at;    /* clock_now(): since then at least one of them was there; 0: none is */

@@ -91,6 +91,7 @@ struct request {
 	bool repeat;      /* the pool sends it again until known, refused or past its deadline */
 	int64_t deadline; /* clock_now() */
 	int64_t patience; /* us: for the answer once it was sent; 0: postgres.deadline */
+	bool alone;       /* cannot be in a transaction with others: behind a pooler it goes without our settings */
 	int locks_most; /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
 	request_fn *fn;
 	void *arg;
@@ -119,24 +120,29 @@ void request_send_first(struct store_pool *p, struct request *r); /* before all 
 
 /* --- the wire: store_wire.c ------------------------------------------------------------------------------------------------------ */
 
+#define WIRE_SETTINGS (-1)
 struct expected { /* what the server answers next */
 	bool prepare;
-	int stmt;
+	int stmt; /* of the request, or WIRE_SETTINGS */
 };
 
 struct wire {
 	PGconn *pg;
 	bool prepared[SQL_STATEMENTS];
 	struct request *request; /* whose answers come */
-	struct expected expected[2 * REQUEST_STMTS];
+	struct expected expected[2 * (REQUEST_STMTS + 1)];
 	int nexpected, next_expected;
 	bool flushing; /* libpq has bytes that the socket did not take */
 	bool synced;   /* the Sync was handed to libpq: from here on nothing is certain without an answer */
 	bool in_doubt; /* the server warned that it did not wait for its replica */
-	size_t most;   /* bytes in one direction at once: libpq keeps room for as many */
+	bool pooled;   /* `settings` go before each transaction, for it may run on any connection of a pooler */
+	struct stmt settings;
+	int64_t started; /* us: of the server that ran the last one with settings */
+	size_t most;     /* bytes in one direction at once: libpq keeps room for as many */
 };
 
 void wire_begin(struct wire *w, PGconn *pg);
+void wire_end(struct wire *w); /* whether the last request was sent whole can still be read */
 bool wire_send(struct wire *w, struct request *r, bool named) MUSTCHECK; /* false: the line is lost */
 bool wire_flush(struct wire *w) MUSTCHECK;
 bool wire_receive(struct wire *w) MUSTCHECK; /* takes what libpq has; true: the Sync was answered */
@@ -158,6 +164,7 @@ bool conn_failed(const struct store_conn *c); /* down: it could not be made, or 
 /* What a server told at greeting: store_hello.c. */
 struct store_server {
 	int version; /* 150004 */
+	bool pooled; /* a pooler is between us: it may be another connection of the server each time */
 	bool fsync, full_page_writes, synchronous_commit;
 	struct store_epoch epoch;
 	int schema;           /* version; 0: none */
@@ -174,7 +181,12 @@ enum hello_step { HELLO_SESSION, HELLO_SCHEMA, HELLO_SYSTEM, HELLO_STEPS };
 struct hello_time {
 	int64_t sent, answered; /* clock_now() */
 };
-void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step);
+void hello_ask(struct request *r, const struct store *s, const char *purpose, enum hello_step step, PGconn *pg);
+/* After each step: behind a pooler every transaction from now on begins with the settings of the session. */
+void hello_settle(struct wire *w, const struct store *s, const char *purpose, const struct store_server *v);
+/* Behind a pooler: whether a server that was started at another time than the one greeted has answered.  Who greeted knows nothing then of the
+ * life of the cluster, and the store remembers nothing until it has learned it anew. */
+bool hello_elsewhere(struct store *s, struct store_server *v, const struct wire *w) MUSTCHECK;
 /* The facts that may change while a connection lasts; behind a pooler the life of the cluster is one of them. */
 void hello_ask_again(struct request *r, const struct store *s);
 void hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when);

@@ -165,7 +165,7 @@ void
 pool_answer(struct store_pool *p, struct request *r)
 {
 	if (r->status == STORE_REFUSED && r->action == ACTION_REPREPARE && !p->store->unnamed &&
-	    r->sqlstate[0] != '0') {
+	    (r->sqlstate[0] != '0' || p->store->server.pooled)) { /* a pooler keeps a plan that is out of date */
 		log_notice(
 		    "named statements do not work through this pooler, going on without", log_str("error", r->why));
 		p->store->unnamed = true;

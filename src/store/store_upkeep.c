@@ -186,6 +186,7 @@ vacuum_begin(struct upkeep *u, int place)
 	u->began = clock_now();
 	u->tables[place].due = false;
 	r->deadline = clock_now() + u->store->o.conf->postgres.deadline; /* to be sent */
+	r->alone = true;
 	r->patience = STORE_VACUUM_MOST + u->store->o.conf->postgres.deadline;
 	(void)request_stmt(r, tables[place].vacuum);
 	if (u->pool == NULL)

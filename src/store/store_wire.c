@@ -1,8 +1,9 @@
 /* store_wire.c - a request into libpq's pipeline, its answers out of it.
  *
- * Statements travel before one Sync.  Their answers come in the same order: for each a result and a null, at the end the Sync's own.  An error
- * skips what follows it, up to the Sync.  Statements are prepared by name when the connection first needs them; what the server refused to
- * prepare is not counted as prepared.  Moves bytes and knows nothing of states.  Next: store_conn.c.
+ * Statements travel before one Sync, behind a pooler after the settings of the session.  Their answers come in the same order: for each a
+ * result and a null, at the end the Sync's own.  An error skips what follows it, up to the Sync.  Statements are prepared by name when the
+ * connection first needs them; what the server refused to prepare is not counted as prepared.  Moves bytes and knows nothing of states.
+ * Next: store_conn.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,15 @@ void
 wire_begin(struct wire *w, PGconn *pg)
 {
 	*w = (struct wire){ .pg = pg };
+}
+
+void
+wire_end(struct wire *w)
+{
+	PQfinish(w->pg);
+	w->pg = NULL;
+	w->flushing = w->pooled = false;
+	stmt_free(&w->settings);
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
@@ -40,14 +50,14 @@ stmt_send(struct wire *w, const struct stmt *t, int index, bool named)
 		formats[i] = 1;
 	}
 	if (named && !w->prepared[t->sql]) {
-		if (!PQsendPrepare(w->pg, text->name, text->text, text->nparams, text->types))
+		if (!PQsendPrepare(w->pg, text->prepared, text->text, text->nparams, text->types))
 			return false;
 		expect(w, true, index);
 		w->prepared[t->sql] = true; /* taken back when the server refuses */
 	}
 	expect(w, false, index);
 	if (named)
-		return PQsendQueryPrepared(w->pg, text->name, t->nparams, values, t->len, formats, 1) != 0;
+		return PQsendQueryPrepared(w->pg, text->prepared, t->nparams, values, t->len, formats, 1) != 0;
 	return PQsendQueryParams(w->pg, text->text, t->nparams, text->types, values, t->len, formats, 1) != 0;
 }
 
@@ -80,6 +90,8 @@ wire_send(struct wire *w, struct request *r, bool named)
 	r->status = STORE_OK;
 	r->action = ACTION_NONE;
 	r->sqlstate[0] = r->why[0] = '\0';
+	if (w->pooled && !r->alone && !stmt_send(w, &w->settings, WIRE_SETTINGS, named))
+		return false;
 	for (i = 0; i < r->nstmts; i++) {
 		bytes += r->stmts[i].bytes.len;
 		if (!stmt_send(w, &r->stmts[i], i, named))
@@ -94,6 +106,22 @@ wire_send(struct wire *w, struct request *r, bool named)
 
 /* --- receiving ---------------------------------------------------------------------------------------------------- */
 
+static const struct stmt *
+expected_stmt(const struct wire *w, const struct expected *e)
+{
+	return e->stmt == WIRE_SETTINGS ? &w->settings : &w->request->stmts[e->stmt];
+}
+
+/* What was to be prepared has not been: an error, or skipped after one of an earlier statement. */
+static void
+note_unprepared(struct wire *w)
+{
+	const struct expected *e = &w->expected[w->next_expected];
+
+	if (w->next_expected < w->nexpected && e->prepare)
+		w->prepared[expected_stmt(w, e)->sql] = false;
+}
+
 static void
 note_error(struct wire *w, const PGresult *res)
 {
@@ -101,21 +129,12 @@ note_error(struct wire *w, const PGresult *res)
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
-	if (w->next_expected < w->nexpected && w->expected[w->next_expected].prepare)
-		w->prepared[r->stmts[w->expected[w->next_expected].stmt].sql] = false;
+	note_unprepared(w);
 	if (r->sqlstate[0] != '\0' || state == NULL)
 		return;
 	snprintf(r->sqlstate, sizeof(r->sqlstate), "%s", state);
 	r->final = store_error_is_final(state, PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME));
 	snprintf(r->why, sizeof(r->why), "%s", message != NULL ? message : "error without a message");
-}
-
-/* A statement that was skipped after an error of an earlier one: its name is not known to the server either. */
-static void
-note_skipped(struct wire *w)
-{
-	if (w->next_expected < w->nexpected && w->expected[w->next_expected].prepare)
-		w->prepared[w->request->stmts[w->expected[w->next_expected].stmt].sql] = false;
 }
 
 static void
@@ -126,9 +145,11 @@ keep_result(struct wire *w, PGresult *res)
 
 	ASSERT(w->next_expected < w->nexpected);
 	note_bytes(w, PQresultMemorySize(res));
-	columns = store_sql_texts[w->request->stmts[e->stmt].sql].ncolumns;
+	columns = store_sql_texts[expected_stmt(w, e)->sql].ncolumns;
 	ASSERT(e->prepare || columns == 0 || columns == PQnfields(res));
-	if (e->prepare || w->request->results[e->stmt] != NULL)
+	if (e->stmt == WIRE_SETTINGS && !e->prepare)
+		w->started = col_time(res, 0, SQL_SESSION_STARTED);
+	if (e->prepare || e->stmt == WIRE_SETTINGS || w->request->results[e->stmt] != NULL)
 		PQclear(res);
 	else
 		w->request->results[e->stmt] = res;
@@ -159,7 +180,7 @@ wire_receive(struct wire *w)
 			keep_result(w, res);
 			break;
 		case PGRES_PIPELINE_ABORTED:
-			note_skipped(w);
+			note_unprepared(w);
 			PQclear(res);
 			break;
 		default:

@@ -170,7 +170,7 @@ sub client_sent {
 		my $type = substr $m, 0, 1;
 		if ($type eq 'B') {
 			my ($statement) = substr($m, 5) =~ /^[^\0]*\0([^\0]*)\0/;
-			push @{ $f->{names} }, length $statement ? $statement : '?';
+			push @{ $f->{names} }, length $statement ? $statement =~ s/\.[0-9a-f]{8}$//r : '?'; # without the digest of its text
 		}
 		$f->{request} .= $m;
 		next if $type =~ /[PBDECHFdc]/;

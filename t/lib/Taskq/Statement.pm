@@ -32,6 +32,6 @@ sub with {
 }
 
 # The settings of a session of the daemon.
-sub session { my ($class) = @_; my $it = $class->new('session'); return $it->with((5000) x @{ $it->{types} }) }
+sub session { my ($class) = @_; my $it = $class->new('session'); return $it->with(5000, 5000, 'pg_backend_pid()') }
 
 1;

@@ -75,11 +75,12 @@ sub letter {
 	$pg->psql(<<"SQL");
 insert into taskq.dead (id, lease_id, bucket, lane, prio, run, attempts, crashes, max_attempts, reason, created_at, died_at, payload, cause, history)
 values (gen_random_uuid(), 1, 1, 1, 0, 1, 1, 0, 5, 'NON_RETRYABLE', now(), now() - $age * interval '1 s', '{}', $cause, '[]');
-update taskq.cause set open = open + 1, filed = filed + 1 where id = $cause
+update taskq.cause set open = open + 1, filed = filed + 1, changed_at = now() where id = $cause
 SQL
 	return;
 }
-sub resolve { my ($cause) = @_; return $pg->psql("update taskq.dead set resolution = 2, resolved_at = now() where cause = $cause and resolution is null") }
+sub resolve { my ($cause) = @_; return $pg->psql("with r as (update taskq.dead set resolution = 2, resolved_at = now() where cause = $cause and resolution is null returning 1)
+	insert into taskq.cause_delta (cause, n) select $cause, -count(*) from r") }
 sub acked { my ($cause) = @_; return $pg->psql("select coalesce(seen_by, '-') || ' ' || coalesce(note, '-') || ' ' || (due_at is not null) from taskq.cause where id = $cause") }
 sub told_of { my ($cause) = @_; return grep { $_->{event}{data}{cause} == $cause } told() }
 

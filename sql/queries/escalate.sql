@@ -2,9 +2,10 @@
 -- `escalated` how that went; should he die, they are given again after a pause.  And how many there are of the kinds that are watched.
 -- $1 most int4
 -- $2 pause int8          microseconds
--- result: causes int8 (with open letters), ended int8 (without, of which something is said still), overdue int8, unowned int8, acknowledged int8, now timestamptz, id int4 (null: none, the only row), queue text, kind text, reason text,
---         class int2, code text, fingerprint uuid, schema_version text, sample text, open int8, oldest_at timestamptz, owner text,
---         due_at timestamptz, seen_by text, note text, tries int2
+-- result: causes int8 (with open letters), ended int8 (without, of which something is said still), next int8 (us until one is to be told, or told again;
+--         negative: one is; null: none), overdue int8, unowned int8, acknowledged int8, now timestamptz, id int4 (null: none, the only row), queue text,
+--         kind text, reason text, class int2, code text, fingerprint uuid, schema_version text, sample text, open int8, oldest_at timestamptz,
+--         owner text, due_at timestamptz, seen_by text, note text, tries int2
 -- tables: cause, dead, queue, kind
 with c as materialized (
 	select c.*, x.died_at oldest_at, q.name queue, k.name kind, w.owner, coalesce(c.due_at, x.died_at + w.sla * interval '1 microsecond') due
@@ -19,6 +20,7 @@ n as materialized (
 	select count(*) causes,
 		(select count(*) from taskq.cause s where s.id > 0 and (s.seen_by is not null or s.escalated_at is not null)) -
 			count(*) filter (where c.seen_by is not null or c.escalated_at is not null) ended,
+		(extract(epoch from min(greatest(c.due, c.escalate_at)) filter (where c.due > coalesce(c.escalated_at, '-infinity')) - now()) * 1000000)::int8 next,
 		count(*) filter (where c.due <= now()) overdue, count(*) filter (where c.owner is null) unowned, count(c.seen_by) acknowledged
 	from c
 ),
@@ -36,7 +38,7 @@ t as materialized (
 u as (
 	update taskq.cause y set escalate_at = now() + $2 * interval '1 microsecond' from t where y.id = t.id returning y.id
 )
-select n.causes, n.ended, n.overdue, n.unowned, n.acknowledged, now(), e.id, e.queue, e.kind, e.reason, e.class, e.code, e.fingerprint, e.schema_version,
+select n.causes, n.ended, n.next, n.overdue, n.unowned, n.acknowledged, now(), e.id, e.queue, e.kind, e.reason, e.class, e.code, e.fingerprint, e.schema_version,
 	e.sample, e.open, e.oldest_at, e.owner, e.due, e.seen_by, e.note, e.escalate_tries
 from n
 left join lateral (select c.* from u cross join lateral (select c.* from c where c.id = u.id limit 1) c order by c.due) e on true

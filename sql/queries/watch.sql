@@ -2,8 +2,9 @@
 -- $1 silence int8        microseconds after which a worker counts as silent: as in worker_silent
 -- result: promote int8 (microseconds until it is due, negative: since when; null: nothing is), lapse int8, expire int8, silent bool,
 --         clock int8, paused int8 (changes when what is paused does), sweep int8,
---         letters bool (one is to be filed, or its resolution to be counted)
--- tables: waiting, lease, expiry, worker, pause, sweep, dead, cause_delta
+--         letters bool (one is to be filed, or its resolution to be counted), causes int8 (changes when what is known of causes with open letters, or
+--         an owner, does; 0: there is none of either)
+-- tables: waiting, lease, expiry, worker, pause, sweep, dead, cause_delta, cause, owner
 select
 	(select (extract(epoch from w.due_at - now()) * 1000000)::int8 from taskq.waiting w order by w.due_at limit 1) promote,
 	(select (extract(epoch from l.until - now()) * 1000000)::int8 from taskq.lease l where l.until is not null order by l.until limit 1) lapse,
@@ -36,4 +37,8 @@ select
 	(extract(epoch from clock_timestamp()) * 1000000)::int8 clock,
 	(select coalesce(bit_xor(hashtextextended(p.name, p.what)), 0) from taskq.pause p) paused,
 	(select (extract(epoch from s.due_at - now()) * 1000000)::int8 from taskq.sweep s where s.state = 1 or s.in_flight > 0 order by s.due_at limit 1) sweep,
-	exists (select from taskq.dead d where d.cause is null) or exists (select from taskq.cause_delta) letters
+	exists (select from taskq.dead d where d.cause is null) or exists (select from taskq.cause_delta) letters,
+	(
+		select coalesce(bit_xor(hash_record_extended(row(c.id, c.changed_at, c.seen_at, c.due_at, c.escalate_at, c.escalated_at), 0)), 0)
+		from taskq.cause c where c.id > 0 and c.open > 0
+	) # (select coalesce(bit_xor(hash_record_extended(row(o.id, o.owner, o.sla), 0)), 0) from taskq.owner o where o.id > 0) causes

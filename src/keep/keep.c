@@ -339,6 +339,8 @@ watch_told(struct keep *k)
 		struct duty *d = &k->duties[i];
 		int64_t due = duty_told_of[i] == STORE_DUE_NONE ? INT64_MAX : store_due(k->o.store, duty_told_of[i]);
 
+		if (i == DUTY_ESCALATE && k->o.escalate == NULL)
+			continue;
 		if (!d->failing && due < d->due && due < k->duties[DUTY_WATCH].due)
 			d->due = due;
 	}

@@ -2,7 +2,8 @@
  *
  *	release     a worker of this node died and its handlers are gone: its leases return at once
  *	boot        once, at the start: workers of this node from before it; again while another daemon has its name
- *	watch       one look at when promote, reap, lapse, expire, sweep and pauses are due, so that they need not look
+ *	watch       one look at when promote, reap, lapse, expire, sweep and pauses are due, and at whether file, letters and escalate have something
+ *	            new to look at, so that they need not look
  *	file        dead letters get their causes, and resolutions are counted; letters tells the node how many there are, and
  *	            purge letters deletes old ones that were resolved
  *	promote     waiting tasks that are due become ready

@@ -25,7 +25,7 @@ const struct duty_row duty_rows[DUTIES] = {
 	[DUTY_PROGRESS] = { "progress", store_purge_progress, CLOCK_SECOND, MINUTE, -1 },
 	[DUTY_PAUSES] = { "pauses", store_watch_pauses, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
 	[DUTY_SPOOL] = { "spool", NULL, CLOCK_SECOND, MINUTE, -1 },
-	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 10 * CLOCK_SECOND, -1 },
+	[DUTY_ESCALATE] = { "escalate", NULL, CLOCK_SECOND, 60 * MINUTE, -1 },
 	[DUTY_SWEEP] = { "sweep", store_sweep, 100 * CLOCK_MS, 5 * CLOCK_SECOND, -1 },
 	[DUTY_FILE] = { "file", store_file_letters, 0, CLOCK_SECOND, -1 },
 	[DUTY_LETTERS] = { "letters", store_watch_letters, 5 * CLOCK_SECOND, 5 * CLOCK_SECOND, -1 },
@@ -42,5 +42,6 @@ const enum store_due duty_told_of[DUTIES] = {
 	[DUTY_EXPIRE] = STORE_DUE_EXPIRE,
 	[DUTY_SWEEP] = STORE_DUE_SWEEP,
 	[DUTY_FILE] = STORE_DUE_LETTERS,
-	[DUTY_LETTERS] = STORE_DUE_LETTERS,
+	[DUTY_LETTERS] = STORE_DUE_CAUSES,
+	[DUTY_ESCALATE] = STORE_DUE_CAUSES,
 };

@@ -18,7 +18,7 @@
 
 #define ANSWER_MAX 4096
 #define TIMEOUT (20 * CLOCK_SECOND) /* less than the time for which a cause is ours */
-#define REST (2 * CLOCK_SECOND)     /* between two looks, at least, while there are open letters; and ... */
+#define REST (2 * CLOCK_SECOND)     /* between two looks, at least; and ... */
 #define REST_SHARE 50               /* ... so many times what the last one took */
 
 struct escalate {
@@ -28,7 +28,7 @@ struct escalate {
 	const char *node;
 	struct call_client *calls; /* null: nobody is called */
 	struct list telling;
-	int64_t begun_at;
+	int64_t begun_at, rest_until; /* clock_now() */
 	store_count_fn *fn;
 	void *arg;
 };
@@ -164,10 +164,10 @@ static void
 on_watched(void *arg, const struct store_watched *w)
 {
 	struct escalate *e = arg;
-	int64_t rest;
+	int64_t now = clock_now(), rest;
 
 	MAGIC_CHECK(e, ESCALATE_MAGIC);
-	rest = (clock_now() - e->begun_at) * REST_SHARE;
+	rest = (now - e->begun_at) * REST_SHARE;
 	if (w->status == STORE_OK) {
 		stats_set(S_DEAD_OVERDUE, w->overdue);
 		stats_set(S_DEAD_UNOWNED, w->unowned);
@@ -176,7 +176,9 @@ on_watched(void *arg, const struct store_watched *w)
 	for (int i = 0; i < w->n; i++)
 		tell(e, &w->late[i], w->now);
 	rest = rest > REST ? rest : REST;
-	e->fn(e->arg, w->status, w->n, w->causes > 0 ? rest : -1);
+	e->rest_until = w->status == STORE_OK ? now + rest : 0;
+	rest = rest > w->next ? rest : w->next;
+	e->fn(e->arg, w->status, w->n, w->next < INT64_MAX ? rest : -1);
 }
 
 void
@@ -188,7 +190,10 @@ escalate_look(void *escalator, store_count_fn *fn, void *arg)
 	e->fn = fn;
 	e->arg = arg;
 	e->begun_at = clock_now();
-	store_escalate(e->store, on_watched, e);
+	if (e->begun_at < e->rest_until)
+		fn(arg, STORE_OK, 0, e->rest_until - e->begun_at);
+	else
+		store_escalate(e->store, on_watched, e);
 }
 
 struct escalate *

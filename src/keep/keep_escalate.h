@@ -13,7 +13,7 @@ struct escalate;
 struct escalate *escalate_new(
     struct loop *loop, struct store *store, const struct conf *conf, const char *node) MUSTCHECK;
 void escalate_free(struct escalate **e); /* calls under way are given up: another keeper makes them */
-/* One look.  count: causes to be told; it does not wait for the calls. */
+/* One look, or none while it rests from the last.  count: causes to be told; it does not wait for the calls. */
 void escalate_look(void *escalator, store_count_fn *fn, void *arg);
 
 #endif

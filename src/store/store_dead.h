@@ -187,6 +187,7 @@ struct store_overdue {
 struct store_watched {
 	enum store_status status;
 	int64_t causes, overdue, unowned, acknowledged; /* with open letters */
+	int64_t next; /* us until there is something to be told; 0: now, or something else is left to do; INT64_MAX: never, as it stands */
 	int64_t now;
 	const struct store_overdue *late;
 	int n;

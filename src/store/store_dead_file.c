@@ -277,7 +277,7 @@ on_queues(struct request *r)
 		(void)snprintf(all.queues[i].name, sizeof(all.queues[i].name), "%.*s", (int)name.len, name.ptr);
 		all.queues[i].open = col_int(r->results[0], i, SQL_DEAD_QUEUES_OPEN);
 		all.queues[i].oldest_at = col_time(r->results[0], i, SQL_DEAD_QUEUES_OLDEST_AT);
-		g->count = all.n = i + 1;
+		all.n = i + 1;
 	}
 	if (r->status == STORE_OK && g->store->o.wake != NULL)
 		wake_dead_set(g->store->o.wake, &all);

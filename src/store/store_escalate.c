@@ -51,6 +51,19 @@ end_sayings(struct store *s)
 	request_send(keep_pool(s), r);
 }
 
+static int64_t
+next_of(const PGresult *res)
+{
+	int64_t next;
+
+	if (res == NULL || col_int(res, 0, SQL_ESCALATE_ENDED) > 0)
+		return 0;
+	if (col_null(res, 0, SQL_ESCALATE_NEXT))
+		return INT64_MAX;
+	next = col_int(res, 0, SQL_ESCALATE_NEXT);
+	return next > 0 ? next : 0;
+}
+
 static void
 on_watched(struct request *r)
 {
@@ -66,6 +79,7 @@ on_watched(struct request *r)
 		w.acknowledged = col_int(res, 0, SQL_ESCALATE_ACKNOWLEDGED);
 		w.now = col_time(res, 0, SQL_ESCALATE_NOW);
 	}
+	w.next = next_of(res);
 	for (int i = 0; res != NULL && i < PQntuples(res) && !col_null(res, i, SQL_ESCALATE_ID); i++)
 		causes[w.n++] = overdue_of(res, i);
 	w.late = causes;

@@ -356,7 +356,8 @@ struct store {
 	int64_t heard_since;     /* since when those answers come without a long pause */
 	int64_t due[STORE_DUES]; /* as the last watch saw it */
 	int64_t paused;          /* a digest of what was paused then */
-	bool paused_known;
+	int64_t causes;          /* and of what was known of causes */
+	bool paused_known, causes_known, letters_waited;
 	struct id names_seen;    /* how far the walk over unique names is */
 	int64_t keys_page;       /* and that over the keys */
 	struct id progress_seen; /* and that over progress */

@@ -32,6 +32,19 @@ due_pauses(struct store *s, int64_t paused, int64_t now)
 	s->paused_known = true;
 }
 
+/* Letters that wait are counted, too, as often as anybody looks, and once more when none waits. */
+static void
+due_letters(struct store *s, bool waiting, int64_t causes, int64_t now)
+{
+	bool changed = !s->causes_known || s->causes != causes || waiting || s->letters_waited;
+
+	s->due[STORE_DUE_LETTERS] = waiting ? now : INT64_MAX;
+	s->due[STORE_DUE_CAUSES] = changed ? now : INT64_MAX;
+	s->letters_waited = waiting;
+	s->causes = causes;
+	s->causes_known = true;
+}
+
 static int64_t
 due_take(struct store *s, const PGresult *res)
 {
@@ -43,7 +56,7 @@ due_take(struct store *s, const PGresult *res)
 	due_in(s, STORE_DUE_EXPIRE, res, SQL_WATCH_EXPIRE, now);
 	due_in(s, STORE_DUE_SWEEP, res, SQL_WATCH_SWEEP, now);
 	s->due[STORE_DUE_REAP] = heard && col_bool(res, 0, SQL_WATCH_SILENT) ? now : INT64_MAX;
-	s->due[STORE_DUE_LETTERS] = col_bool(res, 0, SQL_WATCH_LETTERS) ? now : INT64_MAX;
+	due_letters(s, col_bool(res, 0, SQL_WATCH_LETTERS), col_int(res, 0, SQL_WATCH_CAUSES), now);
 	due_pauses(s, col_int(res, 0, SQL_WATCH_PAUSED), now);
 	for (int i = STORE_DUE_NONE + 1; i < STORE_DUES; i++)
 		count += s->due[i] <= now;

@@ -13,6 +13,7 @@ enum store_due {
 	STORE_DUE_PAUSES,
 	STORE_DUE_SWEEP,
 	STORE_DUE_LETTERS, /* one is not filed, or was resolved and is not counted */
+	STORE_DUE_CAUSES,  /* what is open, or whose it is, or what is said of it, is not what it was */
 	STORE_DUES
 };
 

@@ -1,6 +1,7 @@
 -- submit: one group commit.  Keys first (sorted, so that two batches never wait for each other crosswise), then the tasks whose
 -- keys were new, then what makes them run; what is later than now also needs submit_later.  A key that does not come back belongs to an
--- earlier submission: idem_read tells.
+-- earlier submission: idem_read tells.  A range covers the ids of keys that were known, too: so no id of a try that may have committed is
+-- ever sent again, lest it be stored where a range, or the lease made from it, covers it already.
 -- $1 digest uuid[]
 -- $2 kbucket int2[]         bucket of the key
 -- $3 fp bytea[]

@@ -2,7 +2,8 @@
  *
  * The batch is sorted by lane and priority before it is numbered, so that each (lane, priority) is a range of neighbours; delayed tasks come
  * last, outside any range.  Submissions of one key in the same batch go as one, the others hang on it.  A line lost after send means
- * the same statement with the same ids again (the pool does that), never a look-up.  A batch that meets a lock or a poison row is
+ * the same keys again (the pool does that), never a look-up, and with new ids: a range of the first try covers whatever lies between its ends,
+ * also an id whose key was known then and is not any more.  A batch that meets a lock or a poison row is
  * halved, down to the one that fails alone.  What many wait for is waited for shortly: a locked key costs its neighbours
  * PATIENCE_MANY and PATIENCE_HALF for each time they are halved, and only then waits by itself for lock_timeout, as long as that leaves a
  * connection to the others.  Logs a task that was refused.  Next: store_bind.c.
@@ -116,12 +117,44 @@ batch_request(struct batch *b, request_fn *fn)
 	return r;
 }
 
+/* What was proposed may have been stored, so it is never proposed again, and it is remembered: a key that leads there is ours.  As long as
+ * no key can have been purged since. */
+static bool
+renumber(struct request *r)
+{
+	struct batch *b = r->arg;
+	const struct store *s = b->owner->store;
+	struct id first;
+	struct item *it;
+	int i;
+
+	MAGIC_CHECK(b, BATCH_MAGIC);
+	for (i = 0; i < b->n; i++) {
+		it = b->items[i];
+		first = it->nearlier > 0 ? it->earlier[0] : it->id;
+		if (store_db_now(s) - task_id_time(&first) >= s->o.conf->keys.ttl)
+			return false;
+	}
+	if (!order_first_id(b->owner, &first))
+		return false;
+	for (i = 0; i < b->n; i++) {
+		it = b->items[i];
+		it->earlier = mem_resize(it->earlier, sizeof(it->id) * (size_t)(it->nearlier + 1));
+		it->earlier[it->nearlier++] = it->id;
+		it->id = task_id_at(&first, (uint32_t)i);
+	}
+	request_clear(r);
+	batch_bind(r, b);
+	return true;
+}
+
 static void
 batch_send(struct batch *b)
 {
 	struct request *r = batch_request(b, on_stored);
 	int i;
 
+	r->doubt_fn = renumber;
 	r->locks_most = b->n > 1 ? LOCKS_MOST : 0;
 	for (i = 0; i < b->n; i++)
 		r->uncertain = r->uncertain || b->items[i]->doubt;

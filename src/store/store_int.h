@@ -34,8 +34,10 @@ struct item {
 	uint8_t fp[DIGEST_LEN];
 	int32_t lane;
 	unsigned arrival;
-	struct id id; /* proposed */
-	bool later;   /* to waiting, not to ready */
+	struct id id;       /* proposed */
+	struct id *earlier; /* those of tries that may have been stored */
+	int nearlier;
+	bool later; /* to waiting, not to ready */
 	bool sent;
 	bool stored;             /* by the statement that was answered just now */
 	bool doubt;              /* an earlier try of its key may have committed */

@@ -81,6 +81,8 @@ bool store_error_is_final(const char *sqlstate, const char *constraint);
 
 struct request;
 typedef void request_fn(struct request *r); /* reads the answer; then frees the request or sends it again */
+/* A try may have committed, and another one will follow: binds what must not be the same then.  False: no other one. */
+typedef bool request_doubt_fn(struct request *r);
 
 struct request {
 	unsigned magic;
@@ -94,6 +96,7 @@ struct request {
 	bool alone;       /* cannot be in a transaction with others: behind a pooler it goes without our settings */
 	int locks_most; /* uncertain: so many locks are met before it is told, for it can be divided; 0: until the deadline */
 	request_fn *fn;
+	request_doubt_fn *doubt_fn; /* null: the same bytes go again */
 	void *arg;
 	/* the pool's */
 	int64_t queued_at;
@@ -114,6 +117,7 @@ struct request *request_new(request_fn *fn, void *arg) MUSTCHECK;
 void request_free(struct request **r);
 /* Adds a statement, to be bound by the caller at once. */
 struct stmt *request_stmt(struct request *r, enum store_sql sql);
+void request_clear(struct request *r); /* without statements, as it was */
 void request_send(struct store_pool *p, struct request *r);
 bool request_waits(const struct request *r) MUSTCHECK;            /* it was not sent, or is to be sent again */
 void request_send_first(struct store_pool *p, struct request *r); /* before all that wait */

@@ -1,8 +1,8 @@
 /* store_pool.c - the queue before the connections of one purpose.
  *
  * A request waits here until a connection is idle, is sent, and is answered through its function.  One that may be repeated is sent again
- * after a lost line or an error that passes, with the same bytes, until it is known or its deadline is over; a deadline that passes while
- * waiting is FAILED, or UNSURE when an earlier try may have committed.  Nothing runs inside request_send(): the pool's timer
+ * after a lost line or an error that passes, with the same bytes unless it says otherwise, until it is known or its deadline is over; a
+ * deadline that passes while waiting is FAILED, or UNSURE when an earlier try may have committed.  Nothing runs inside request_send(): the pool's timer
  * brings the next turn.  Named statements are given up for the process here when a pooler cannot have them.
  *
  * libpq keeps room for the most that a connection ever carried.  When the process comes to rest one that carried much is replaced, after
@@ -76,6 +76,14 @@ request_free(struct request **r)
 		stmt_free(&(*r)->stmts[i]);
 	(*r)->magic = 0;
 	mem_free(r);
+}
+
+void
+request_clear(struct request *r)
+{
+	clear_results(r);
+	while (r->nstmts > 0)
+		stmt_free(&r->stmts[--r->nstmts]);
 }
 
 struct stmt *
@@ -161,6 +169,13 @@ again(const struct store_pool *p, const struct request *r)
 	return r->repeat && passes;
 }
 
+/* Before another try: false when there is none. */
+static bool
+in_doubt(struct request *r)
+{
+	return r->status != STORE_UNSURE || r->doubt_fn == NULL || r->doubt_fn(r);
+}
+
 void
 pool_answer(struct store_pool *p, struct request *r)
 {
@@ -174,7 +189,7 @@ pool_answer(struct store_pool *p, struct request *r)
 	r->locks += store_error_is_lock(r->sqlstate);
 	if (r->status == STORE_UNSURE)
 		r->uncertain = true;
-	if (!again(p, r)) {
+	if (!again(p, r) || !in_doubt(r)) {
 		tell(r);
 		return;
 	}

@@ -39,6 +39,7 @@ item_free(struct item *it)
 	ASSERT(it->fn == NULL && list_empty(&it->twins));
 	order_leave(it);
 	list_remove(&it->node);
+	mem_free(&it->earlier);
 	if (spares.n < SPARES)
 		spares.items[spares.n++] = it;
 	else

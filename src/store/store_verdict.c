@@ -1,7 +1,7 @@
 /* store_verdict.c - what a submission is told: accepted, replayed, a mismatch.
  *
  * A task that came back from the statement was stored now.  A key that did not belongs to an earlier submission, or to a first try of mine that
- * committed: a second statement reads it, and the id I proposed tells which.  Fingerprints tell a replay from a mismatch.
+ * committed: a second statement reads it, and the ids I proposed tell which.  Fingerprints tell a replay from a mismatch.
  * Those that came with the same key in the same batch are told by the first of them.  Logs a task that
  * cannot be stored.  Next: store_read.c.
  */
@@ -108,13 +108,24 @@ verdict_read(const PGresult *res, int row, const uint8_t mine[DIGEST_LEN], struc
 	return fp;
 }
 
+static bool
+proposed(const struct item *it, const struct id *id)
+{
+	int i;
+
+	for (i = 0; i < it->nearlier; i++)
+		if (id_eq(&it->earlier[i], id))
+			return true;
+	return id_eq(&it->id, id);
+}
+
 void
 verdict_known(struct submitter *u, struct item *it, const PGresult *res, int row)
 {
 	struct store_submitted a = { .status = STORE_OK };
 	struct span fp = verdict_read(res, row, it->fp, &a);
 
-	if (id_eq(&a.row.id, &it->id)) { /* a first try of mine committed and its answer was lost */
+	if (proposed(it, &a.row.id)) { /* a first try of mine committed and its answer was lost */
 		a.verdict = STORE_ACCEPTED;
 		item_wake(u->store, it);
 	}

@@ -160,6 +160,58 @@ test_cuts(void)
 	is_str(pg_sql("select count(*) from taskq.task where payload = '[3]'"), "9", "once");
 }
 
+/* A batch of which a key was known goes twice, for its first answer was cut, and between the two tries that key is purged: the task in the
+ * middle is new to the second try only.  `also` is what became meanwhile of the ranges of the first. */
+static void
+purged_between(const char *payload, const char *also)
+{
+	static const char *const names[] = { "left", "known", "right" };
+	struct task_request r = request("sum", payload, 0);
+	char keys[3][32], text[ID_TEXT];
+	struct answer x[3];
+	struct id digest;
+	int i, accepted = 0;
+
+	for (i = 0; i < 3; i++)
+		snprintf(keys[i], sizeof(keys[i]), "%s%s", names[i], payload);
+	digest = task_key_digest(SPAN("t"), span_of(keys[1]));
+	id_format(&digest, text);
+	x[1] = *submit("sum", payload, keys[1]);
+	pg_sql("create function public.purge() returns trigger language plpgsql as $$ begin "
+	       "if (select count(*) from taskq.task where payload = '%s') = 3 then delete from taskq.idem where digest "
+	       "= '%s'; "
+	       "%s; end if; return null; end $$",
+	    payload, text, also);
+	is_str(
+	    pg_sql(
+		"create trigger purge after insert on taskq.ready for each statement execute function public.purge()"),
+	    "", "a key that goes with the next commit");
+	proxy_order('a', payload);
+	for (i = 0; i < 3; i++)
+		post(&r, keys[i], PATIENCE, &x[i]);
+	for (i = 0; i < 3; i++) {
+		pg_wait(&x[i].done);
+		accepted += x[i].a.status == STORE_OK && x[i].a.verdict == STORE_ACCEPTED;
+	}
+	proxy_order('n', "");
+	is_int(accepted, 3, "a batch that went twice, its known key purged between: all are accepted");
+	is_str(pg_sql("select count(*) from taskq.task where payload = '%s'", payload), "4", "and stored once");
+	pg_sql("drop trigger purge on taskq.ready; drop function public.purge");
+}
+
+static void
+test_purged_between(void)
+{
+	const char *const covered =
+	    "select string_agg((select count(*) from taskq.ready r where t.id between r.lo and r.hi)::text, ' ' "
+	    "order by t.id) from taskq.task t where payload = '%s'";
+
+	purged_between("[68]", "null");
+	is_str(pg_sql(covered, "[68]"), "1 1 1 1", "each is in one range");
+	purged_between("[69]", "delete from taskq.ready r using taskq.task t where t.id = r.lo and t.payload = '[69]'");
+	is_str(pg_sql(covered, "[69]"), "0 0 0 1", "those that ran meanwhile are in none");
+}
+
 static void
 test_deadlines(void)
 {
@@ -306,6 +358,7 @@ main(void)
 		      "between r.lo and r.hi) "
 		      "and not exists (select from taskq.waiting w where w.id = t.id)"),
 	    "0", "no task is nowhere");
+	test_purged_between();
 	test_close();
 	test_unnamed(&o);
 	return pg_end();

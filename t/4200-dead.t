@@ -139,8 +139,12 @@ wait_for(sub { ($t->metric('taskq_dead_letters_resolved_total') // 0) == 1 }, 30
 is($t->metric('taskq_dead_letters_filed_total'), 8, 'all were filed');
 is($t->metric('taskq_dead_letters_unfiled'), 0, 'and none waits');
 cmp_ok($t->metric('taskq_dead_letters_oldest_timestamp_seconds', queue => 'default'), '>', 1.6e9, 'the oldest has a time');
+sql("insert into taskq.sweep (token, fp, act, state, filter, asked, by, why, ended_at) select age::text, '', 2, 3, '{}', '{}', 'anna', 'old', now() - age
+	from unnest('{1 day, 2 days}'::interval[]) age");
 sql("update taskq.dead set resolved_at = now() - interval '2 h' where resolution is not null");
 wait_for(sub { sql("select count(*) from taskq.dead where resolution is not null") == 0 }, 90, 'an old resolved letter to go');
+wait_for(sub { sql('select count(*) from taskq.sweep') < 2 }, 90, 'an old sweep to go');
+is(sql('select token from taskq.sweep'), '1 day', 'one of whose letters some may be left stays');
 is(sql('select count(*) from taskq.dead'), 7, 'open ones stay');
 
 # However many kinds of failures a handler makes up, there are so many causes.

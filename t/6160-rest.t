@@ -24,7 +24,7 @@ my $watches = 32;
 sub asked {
 	my ($from) = @_;
 	my ($log, %n) = (substr $pg->log, $from);
-	$n{$1}++ while $log =~ /LOG:  execute (\w+): /g;
+	$n{$1}++ while $log =~ /LOG:  execute (\w+)[.:]/g;
 	return \%n;
 }
 

@@ -331,7 +331,7 @@ lose(struct store_conn *c, const char *why)
 		    "could not connect to postgres", log_str("pool", pool_purpose(c->pool)), log_str("error", why));
 	if (was_up && !pool_closing(c->pool))
 		stats_inc(S_PG_CUTS);
-	if (!pool_closing(c->pool))
+	if (!pool_closing(c->pool) && !pool_is_spare(c->pool, c))
 		store_trouble(pool_store(c->pool), why);
 	loop_timer_set(c->timer, backoff(c));
 	if (r != NULL) {
@@ -478,8 +478,10 @@ conn_failed(const struct store_conn *c)
 void
 conn_retire(struct store_conn **c)
 {
-	ASSERT((*c)->state == CONN_IDLE);
+	ASSERT((*c)->state != CONN_BUSY);
 	close_socket(*c);
+	request_free(&(*c)->greeting);
+	(*c)->request = NULL;
 	set_state(*c, CONN_DOWN);
 	conn_free(c);
 }

@@ -158,7 +158,7 @@ struct store_conn;
 
 struct store_conn *conn_new(struct store_pool *p, int number) MUSTCHECK;
 void conn_free(struct store_conn **c);                      /* its request is answered first: UNSURE */
-void conn_retire(struct store_conn **c);                    /* an idle one goes, and nothing is wrong */
+void conn_retire(struct store_conn **c);                    /* one that is not busy goes, and nothing is wrong */
 void conn_start(struct store_conn *c);                      /* connects, and again whenever it is lost */
 void conn_request(struct store_conn *c, struct request *r); /* when idle only; answered by pool_answer() */
 enum conn_state conn_state(const struct store_conn *c);
@@ -229,6 +229,8 @@ void pool_close(
 void pool_free(struct store_pool **p); /* after its close */
 void pool_rest(struct store_pool *p);  /* connections that have grown are renewed; null: none */
 struct store *pool_store(const struct store_pool *p);
+/* It is being made beside the others: while it is not there nobody misses it. */
+bool pool_is_spare(const struct store_pool *p, const struct store_conn *c) MUSTCHECK;
 const char *pool_purpose(const struct store_pool *p);
 int pool_idle(const struct store_pool *p); /* connections that are free now, less requests that wait */
 int pool_up(const struct store_pool *p);   /* connections that are greeted */

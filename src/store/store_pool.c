@@ -247,25 +247,49 @@ pool_rest(struct store_pool *p)
 		}
 }
 
+/* Whose place a new one takes: of what has grown, or is not there. */
+static struct store_conn **
+old_conn(struct store_pool *p)
+{
+	struct store_conn **lost = NULL;
+
+	for (int i = 0; i < p->nconns; i++) {
+		enum conn_state state = conn_state(p->conns[i]);
+
+		if (conn_grown(p->conns[i]))
+			return &p->conns[i];
+		if (state != CONN_IDLE && state != CONN_BUSY)
+			lost = &p->conns[i];
+	}
+	return lost;
+}
+
+bool
+pool_is_spare(const struct store_pool *p, const struct store_conn *c)
+{
+	return p->next == c;
+}
+
 /* The new connection takes the place of one that has grown, so that there is always one; when work has come back meanwhile, or it cannot be
  * made, all stays as it is. */
 static void
 renew(struct store_pool *p)
 {
+	struct store_conn **old;
+
 	if (conn_failed(p->next))
 		conn_free(&p->next);
 	if (p->next == NULL || conn_state(p->next) != CONN_IDLE)
 		return;
-	for (int i = 0; p->next != NULL && i < p->nconns; i++)
-		if (conn_grown(p->conns[i])) {
-			conn_retire(&p->conns[i]);
-			p->conns[i] = p->next;
-			p->next = NULL;
-		}
-	if (p->next != NULL)
-		conn_retire(&p->next);
-	else
+	old = old_conn(p);
+	if (old != NULL) {
+		conn_retire(old);
+		*old = p->next;
+		p->next = NULL;
 		pool_rest(p);
+	} else {
+		conn_retire(&p->next);
+	}
 	if (p->next == NULL)
 		mem_trim();
 }

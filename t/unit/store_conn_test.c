@@ -70,6 +70,122 @@ test_nobody_there(void)
 	store_close(&s);
 }
 
+/* --- renewal ------------------------------------------------------------------------------------------------------------ */
+
+#define LINE "pg_stat_activity where datname = current_database() and application_name = 'taskqd submit'"
+static char refused_log[] = "/tmp/taskq-refused-XXXXXX";
+
+/* So much travels at once that the line is renewed when its process rests. */
+static void
+grow(struct store *s)
+{
+	static char payload[2 << 20];
+	struct task_request r = { .task_type = SPAN("large"), .queue = SPAN("default"), .max_attempts = 1 };
+
+	memset(payload, ' ', sizeof(payload));
+	payload[0] = '1';
+	r.payload = (struct span){ payload, sizeof(payload) };
+	ok(pg_submit(s, &r, 1), "a line that has grown");
+}
+
+/* While the successor is greeted the old line is lost, and no new one can be made. */
+static void
+test_successor(struct store *s, PGconn *other, PGconn *elsewhere)
+{
+	int64_t deadline = clock_now() + PATIENCE;
+	char old[32], greeted[300];
+
+	grow(s);
+	snprintf(old, sizeof(old), "%s", pg_sql("select pid from " LINE));
+	snprintf(
+	    greeted, sizeof(greeted), "select count(*) from " LINE " and pid <> %s and wait_event_type = 'Lock'", old);
+	pg_say(other, "begin");
+	pg_say(other, "lock table taskq.migration in access exclusive mode");
+	while (strcmp(pg_sql("%s", greeted), "1") != 0 && clock_now() < deadline) {
+		store_rest(s);
+		pg_turn(5 * CLOCK_MS);
+	}
+	is_str(pg_sql("%s", greeted), "1", "its successor is being greeted");
+	pg_say(elsewhere, "alter database %s allow_connections false", pg_name);
+	is_str(pg_sql("select pg_terminate_backend(%s, 20000)", old), "t", "the line is lost");
+	deadline = clock_now() + PATIENCE;
+	while (
+	    (store_not_ready(s) == NULL || strstr(store_not_ready(s), "accepting") == NULL) && clock_now() < deadline)
+		pg_turn(5 * CLOCK_MS);
+	ok(store_not_ready(s) != NULL, "and cannot be made again: \"%s\"", store_not_ready(s));
+	pg_say(other, "rollback");
+	is_str(pg_wait_ready(s), NULL, "the successor takes its place");
+}
+
+static void
+on_late(void *arg, const struct store_submitted *a)
+{
+	snprintf(arg, 300, "%s", a->why != NULL ? a->why : "");
+}
+
+static bool
+was_refused(void)
+{
+	char text[4000];
+	FILE *f = fopen(refused_log, "r");
+	size_t n = f != NULL ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	if (f != NULL)
+		fclose(f);
+	text[n] = '\0';
+	return strstr(text, "could not connect to postgres") != NULL;
+}
+
+/* A successor that is refused is not missed, so it is no reason of what comes late afterwards. */
+static void
+test_refused(struct store *s, PGconn *other)
+{
+	struct task_request r = {
+		.task_type = SPAN("new"), .queue = SPAN("default"), .max_attempts = 1, .payload = SPAN("1")
+	};
+	struct store_submission in = { .request = &r, .surface = TASK_SURFACE_V1, .tenant = SPAN("t") };
+	int64_t deadline = clock_now() + PATIENCE;
+	char why[300] = "";
+
+	grow(s);
+	MUST(log_open(&(struct log_settings){ refused_log, LOG_LEVEL_WARNING, LOG_FORMAT_LOGFMT }) == 0);
+	while (!was_refused() && clock_now() < deadline) {
+		store_rest(s);
+		pg_turn(5 * CLOCK_MS);
+	}
+	ok(was_refused(), "a successor is refused");
+	is_str(store_not_ready(s), NULL, "nobody misses it");
+	pg_say(other, "begin");
+	pg_say(other, "lock table taskq.lane in access exclusive mode");
+	in.deadline = clock_now() + 300 * CLOCK_MS;
+	store_submit(s, &in, on_late, why);
+	for (deadline = clock_now() + PATIENCE; why[0] == '\0' && clock_now() < deadline;)
+		pg_turn(5 * CLOCK_MS);
+	is_str(why, "no connection was free in time", "what is late afterwards has its own reason");
+	pg_say(other, "rollback");
+}
+
+static void
+test_renewal(void)
+{
+	struct store_options o = { .node = "n1", .submit_connections = 1 };
+	PGconn *other = PQconnectdb(pg_conninfo), *elsewhere = PQconnectdb(pg_server);
+	int fd = mkstemp(refused_log);
+	struct store *s;
+
+	MUST(fd >= 0 && close(fd) == 0);
+	pg_conf.postgres.connect_timeout = pg_conf.postgres.lock_timeout = pg_conf.postgres.statement_timeout =
+	    pg_conf.postgres.deadline = 3 * PATIENCE;
+	s = pg_open(&o);
+	test_successor(s, other, elsewhere);
+	test_refused(s, other);
+	store_close(&s);
+	pg_say(elsewhere, "alter database %s allow_connections true", pg_name);
+	PQfinish(elsewhere);
+	PQfinish(other);
+	unlink(refused_log);
+}
+
 int
 main(void)
 {
@@ -91,5 +207,6 @@ main(void)
 	test_lost(s);
 	store_close(&s);
 	ok(s == NULL, "closed");
+	test_renewal();
 	return pg_end();
 }

@@ -73,7 +73,7 @@ $s->run(task(0, 5));
 $s->run(task(1, 5) =~ s/, 1, 1, 0, 5/, 1, 2, 0, 5/r);
 $s->run(ready(id(0), id(1)));
 $s->run(Taskq::Statement->new('claim')->prepare);
-my @from = ("array[-100::int2]", "array['00000000-0000-0000-0000-000000000000'::uuid]", 'array[32768]', 'array[1]', 'array[9]', 'array[16]');
+my @from = ("array[-100::int2]", "array['00000000-0000-0000-0000-000000000000'::uuid]", 'array[32768]', 'array[1]', 'array[1]', 'array[9]', 'array[16]');
 is($s->run('execute claim(7, 1, 500, ' . join(', ', 'array[2]', @from) . ')'), '', 'nothing in a lane that has nothing');
 my @rows = split /\n/, $s->run('execute claim(7, 2, 501, ' . join(', ', 'array[1]', @from) . ')');
 is(scalar @rows, 1, 'a range of one lane brings the tasks of that lane');

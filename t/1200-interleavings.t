@@ -60,7 +60,7 @@ my $moved = join '; ', $leased,
 
 sub lanes {
 	return ('array[1, 1]', "array[-32768, 0]::int2[]", "array['00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000000']::uuid[]",
-	    'array[0, 32768]', 'array[1, 1]');
+	    'array[0, 32768]', 'array[1]', 'array[2]');
 }
 my @by = ("'me'", "'why'");
 sub claim { my ($worker, $lease_id, $k) = @_; return [[['claim', $worker, 2, $lease_id, lanes(), "array[$k]", 'array[16]']]] }

@@ -9,9 +9,10 @@
 -- $5 prio int2[]
 -- $6 start uuid[]
 -- $7 below int4[]
--- $8 turn int4[]        whose probe it is, from 1; no two probes cover the same row
--- $9 most int4[]        of a turn: tasks
--- $10 rows int4[]       of a turn: ranges to look at: what is locked and not needed is hidden from others until the commit
+-- $8 first int4[]       of a turn: its probes are $4[first:last] and so on; no two probes cover the same row
+-- $9 last int4[]
+-- $10 most int4[]       of a turn: tasks
+-- $11 rows int4[]       of a turn: ranges to look at: what is locked and not needed is hidden from others until the commit
 -- result: lo uuid, hi uuid, lane int4, run int2, attempts int2, crashes int2, lost int2, since timestamptz, id uuid (null: the
 --         range is all holes), prio int2, max_attempts int2, created_at timestamptz, run_at timestamptz, options bytea, payload bytea,
 --         error_class int2, error_code text, turn int8
@@ -22,20 +23,19 @@ with w as (
 c as materialized (
 	select t.turn, t.most, x.*
 	from w
-	cross join unnest($9, $10) with ordinality t(most, rows, turn)
+	cross join unnest($8, $9, $10, $11) with ordinality t(first, last, most, rows, turn)
 	cross join lateral (
 		select r.*, sum(r.w) over (rows unbounded preceding) - r.w before
 		from (
 			select r.*, taskq.pos(r.hi) - taskq.pos(r.lo) + 1 w
-			from unnest($4, $5, $6, $7, $8) p(lane, prio, start, below, turn)
+			from generate_series(t.first, t.last) p(i)
 			cross join lateral (
 				select r.* from taskq.ready r
-				where r.lane = p.lane and (r.prio, r.start) >= (p.prio, p.start) and r.prio < p.below
+				where r.lane = ($4)[p.i] and (r.prio, r.start) >= (($5)[p.i], ($6)[p.i]) and r.prio < ($7)[p.i]
 				order by r.prio, r.start
 				limit t.rows
 				for update skip locked
 			) r
-			where p.turn = t.turn
 			limit t.rows
 		) r
 	) x

@@ -262,7 +262,7 @@ struct store_step {
 	int noutcomes;
 	const struct store_giveback *givebacks;
 	int ngivebacks;
-	const struct store_probe *probes; /* where the claim looks; those of a turn best first */
+	const struct store_probe *probes; /* where the claim looks: turn by turn, those of one best first */
 	int nprobes;
 	const int *turns; /* the claim is made of turns, in this order: at most so many tasks in each */
 	int nturns;       /* 0: no claim */

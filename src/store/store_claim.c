@@ -51,8 +51,6 @@ bind_probe(struct store_worker *w, struct stmt *t, const struct store_probe *p, 
 		stmt_int2(t, p->prio);
 	else if (column == 3)
 		stmt_int4(t, p->below);
-	else if (column == 4)
-		stmt_int4(t, p->turn + 1);
 	if (column != 2)
 		return;
 	start = mark_of(w, l, p);
@@ -60,12 +58,12 @@ bind_probe(struct store_worker *w, struct stmt *t, const struct store_probe *p, 
 }
 
 void
-claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims, bool turns)
+claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims)
 {
 	const struct store_step *in = &w->step.copy;
 	int column, i;
 
-	for (column = 0; column < (turns ? 5 : 4); column++) {
+	for (column = 0; column < 4; column++) {
 		stmt_array(t);
 		for (i = 0; claims && i < in->nprobes; i++)
 			bind_probe(w, t, &in->probes[i], column);
@@ -82,11 +80,31 @@ rows_for(const struct store_worker *w, int claim)
 	return rows < claim ? rows : claim;
 }
 
+/* Of each turn the place of its first probe among those that were bound, or of its last; they come turn by turn. */
+static void
+bind_places(struct store_worker *w, struct stmt *t, const struct store_step *in, bool last)
+{
+	int turn, first, i = 0, place = 0;
+
+	stmt_array(t);
+	for (turn = 0; turn < in->nturns; turn++) {
+		first = place + 1;
+		for (; i < in->nprobes && in->probes[i].turn == turn; i++)
+			place += worker_lane(w, in->probes[i].lane) != NULL;
+		stmt_int4(t, last ? place : first);
+	}
+	ASSERT(i == in->nprobes || in->nturns == 0);
+	stmt_array_end(t);
+}
+
 static void
 bind_turns(struct store_worker *w, struct stmt *t, const struct store_step *in, bool claims)
 {
+	static const struct store_step nothing;
 	int i;
 
+	bind_places(w, t, claims ? in : &nothing, false);
+	bind_places(w, t, claims ? in : &nothing, true);
 	stmt_array(t);
 	for (i = 0; claims && i < in->nturns; i++)
 		stmt_int4(t, in->turns[i]);
@@ -127,7 +145,7 @@ claim_add(struct store_worker *w, struct request *r)
 	stmt_int4(t, w->inc);
 	stmt_int8(t, w->seq + 1);
 	stmt_int8(t, lease_id);
-	claim_bind_probes(w, t, claims, true);
+	claim_bind_probes(w, t, claims);
 	bind_turns(w, t, &st->copy, claims);
 	t = request_stmt(r, SQL_WORKER_LOOK);
 	stmt_int4(t, w->inc);
@@ -206,12 +224,9 @@ claim_row(const PGresult *res, int row, struct store_claimed *c)
 }
 
 static void
-claimed_row(struct store_worker *w, const PGresult *res, int row, struct store_claimed *c)
+claimed_row(const PGresult *res, int row, const struct lane_info *lane, struct store_claimed *c)
 {
-	const struct lane_info *lane;
-
 	claim_row(res, row, c);
-	lane = worker_lane(w, c->row.lane);
 	ASSERT(lane != NULL); /* only lanes that were read are asked for */
 	c->row.queue = lane->queue;
 	c->row.task_type = lane->task_type;
@@ -233,6 +248,7 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 {
 	struct store_lease lease = { .lease_id = lease_id };
 	struct open_lease *l = NULL;
+	const struct lane_info *lane = NULL;
 	struct id last = { { 0 } };
 	int row, turn = lease_id == 0 ? -1 : 0, n = 0;
 
@@ -252,12 +268,14 @@ claim_take(struct store_worker *w, const PGresult *res, int64_t lease_id, struct
 			drop_hollow(w, &lease);
 			continue;
 		}
-		if (l == NULL || l->lease.lease_id != lease.lease_id || !id_eq(&l->lease.lo, &lease.lo))
+		if (l == NULL || l->lease.lease_id != lease.lease_id || !id_eq(&l->lease.lo, &lease.lo)) {
 			l = lease_find(&w->leases, &lease);
+			lane = worker_lane(w, (int32_t)col_int(res, row, SQL_CLAIM_LANE));
+		}
 		if (l == NULL)
 			l = lease_add(&w->leases, &lease);
 		tasks_r[n] = (struct store_claimed){ .lease = lease, .turn = turn };
-		claimed_row(w, res, row, &tasks_r[n]);
+		claimed_row(res, row, lane, &tasks_r[n]);
 		lease_open_task(l, &tasks_r[n].row.id);
 		n++;
 	}

@@ -38,7 +38,7 @@ exact_add(struct store_worker *w, struct request *r)
 	stmt_int8(t, w->seq + 1);
 	stmt_int8(t, lease_id);
 	stmt_int4(t, st->copy.turns[0]);
-	claim_bind_probes(w, t, true, false);
+	claim_bind_probes(w, t, true);
 	exact_bind_limits(t, &x->limits);
 	stmt_array(t);
 	stmt_array_end(t);

@@ -297,7 +297,7 @@ void step_close(struct store_worker *w);
 
 /* The claim is the first statement of a step; the second looks at the worker's row. */
 void claim_add(struct store_worker *w, struct request *r);
-void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims, bool turns);
+void claim_bind_probes(struct store_worker *w, struct stmt *t, bool claims);
 void claim_add_again(struct store_worker *w, struct request *r); /* what an uncertain try got */
 /* From where on a lane is asked whose head was seen at `mark`: a little earlier, unless that is long ago.  Zero for zero. */
 struct id claim_start(const struct store *s, const struct id *mark) MUSTCHECK;

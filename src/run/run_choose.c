@@ -24,40 +24,70 @@ struct choice {
 	int head; /* index; of a front, what it ends before */
 };
 
+/* A lane that may be asked now.  What decides about thousands of them lies side by side: a lane is large. */
+struct candidate {
+	struct run_lane *lane;
+	int64_t rank;
+	int taker, class, room;
+};
+
 /* Lanes that one claim may ask together: of one queue with exact limits, or of none; of one handler when that is short of room. */
 static int
 lane_class(const struct run *r, const struct run_lane *lane)
 {
-	bool limited = lane->handler >= 0 && run_claim_handler_room(r, lane->handler) < INT_MAX;
+	bool limited = lane->handler >= 0 && r->handlers[lane->handler].room < INT_MAX;
 
 	return (lane->exact + 1) * (r->conf->nhandlers + 1) + (limited ? lane->handler + 1 : 0);
 }
 
-/* The best lane of the group whose turn it is: the claim is for its class.  What may be asked is looked at once, here: a guard may shut or
- * open at any time.  Null: there is nothing to ask for. */
-static const struct run_lane *
-choose_first(struct run *r, int64_t now)
+/* What may be asked is looked at once, here: a guard may shut or open at any time. */
+static int
+gather(struct run *r, struct buf *b, int64_t now)
 {
-	const struct run_lane *best = NULL;
-	int group;
+	int room;
 
-	run_order_begin(&r->lanes.takers);
+	run_claim_rooms(r);
 	for (int i = 0; i < r->lanes.n; i++) {
 		struct run_lane *lane = &r->lanes.all[i];
 
-		lane->room = run_claim_lane_room(r, lane);
-		lane->class = lane_class(r, lane);
-		if (lane->room > 0)
-			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
+		if ((room = run_claim_lane_room(r, lane)) > 0)
+			buf_put(b,
+			    &(struct candidate){
+				lane, run_lane_rank(r, lane, now), lane->taker, lane_class(r, lane), room },
+			    sizeof(struct candidate));
 	}
-	group = run_order_next(&r->lanes.takers);
-	for (int i = 0; i < r->lanes.n; i++) {
-		const struct run_lane *lane = &r->lanes.all[i];
+	return (int)(b->len / sizeof(struct candidate));
+}
 
-		if (lane->room > 0 && lane->taker == group &&
-		    (best == NULL || run_lane_rank(r, lane, now) < run_lane_rank(r, best, now)))
-			best = lane;
-	}
+/* Those of a class wait; -1: all. */
+static void
+wait_for(struct run *r, const struct candidate *all, int n, int class)
+{
+	run_order_begin(&r->lanes.takers);
+	for (int i = 0; i < n; i++)
+		if (class < 0 || all[i].class == class)
+			run_order_wait(&r->lanes.takers, all[i].taker, all[i].rank);
+}
+
+static bool
+are_alike(const struct candidate *all, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (all[i].class != all[0].class)
+			return false;
+	return true;
+}
+
+/* The best lane of the group whose turn it is: the claim is for its class. */
+static const struct candidate *
+choose_first(struct run *r, const struct candidate *all, int n)
+{
+	const struct candidate *best = NULL;
+	int group = run_order_next(&r->lanes.takers);
+
+	for (int i = 0; i < n; i++)
+		if (all[i].taker == group && (best == NULL || all[i].rank < best->rank))
+			best = &all[i];
 	return best;
 }
 
@@ -99,13 +129,15 @@ choose_heads(const struct run *r, struct buf *b, struct choice c, int64_t front)
 }
 
 static void
-choose_lane(const struct run *r, struct buf *b, struct run_lane *lane, int64_t now)
+choose_lane(const struct run *r, struct buf *b, const struct candidate *it)
 {
-	struct choice c = { .turn = r->lanes.takers.all[lane->taker].turn, .what = CHOICE_WHOLE, .lane = lane };
+	struct run_lane *lane = it->lane;
+	struct choice c = {
+		.turn = r->lanes.takers.all[it->taker].turn, .rank = it->rank, .what = CHOICE_WHOLE, .lane = lane
+	};
 	int64_t since = run_order_rank(lane->seen, -TASK_PRIORITY_MAX, r->conf->work.aging);
 	bool heads = false;
 
-	c.rank = run_lane_rank(r, lane, now);
 	for (int i = 0; i < lane->nheads; i++)
 		heads = heads || lane->heads[i].hot;
 	if (!heads || (lane->nheads == 1 && c.rank > since)) {
@@ -183,18 +215,15 @@ ask_all(struct run *r, const struct choice *all, int n)
 }
 
 static void
-choose_probes(struct run *r, int class, int64_t now)
+choose_probes(struct run *r, const struct candidate *all, int nall, int class)
 {
 	struct buf b = { 0 };
 	struct run_taker *t = r->lanes.takers.all;
 	size_t n;
 
-	for (int i = 0; i < r->lanes.n; i++) {
-		struct run_lane *lane = &r->lanes.all[i];
-
-		if (lane->room > 0 && lane->class == class && t[lane->taker].turn >= 0)
-			choose_lane(r, &b, lane, now);
-	}
+	for (int i = 0; i < nall; i++)
+		if (all[i].class == class && t[all[i].taker].turn >= 0)
+			choose_lane(r, &b, &all[i]);
 	n = b.len / sizeof(struct choice);
 	if (b.data != NULL) {
 		qsort(b.data, n, sizeof(struct choice), choice_cmp);
@@ -206,27 +235,33 @@ choose_probes(struct run *r, int class, int64_t now)
 			r->lanes.turns[t[i].turn] = t[i].most;
 }
 
+static void
+choose_of(struct run *r, const struct candidate *all, int n, int room)
+{
+	const struct candidate *first;
+
+	wait_for(r, all, n, -1);
+	if ((first = choose_first(r, all, n)) == NULL)
+		return;
+	room = first->room < room ? first->room : room;
+	if (!are_alike(all, n))
+		wait_for(r, all, n, first->class);
+	r->lanes.takers.pace = run_each_second(r);
+	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);
+	choose_probes(r, all, n, first->class);
+	run_exact_chosen(r, first->lane->exact, room);
+}
+
 void
 run_choose(struct run *r)
 {
-	int room = run_room(r), class;
-	int64_t now = store_db_now(r->o.store);
-	const struct run_lane *first;
+	struct buf b = { 0 };
+	int room = run_room(r), n;
 
 	r->lanes.nprobes = r->lanes.nturns = 0;
-	if (room == 0 || run_pause_unseen(r) || (first = choose_first(r, now)) == NULL)
+	if (room == 0 || run_pause_unseen(r))
 		return;
-	class = first->class;
-	room = first->room < room ? first->room : room;
-	run_order_begin(&r->lanes.takers);
-	for (int i = 0; i < r->lanes.n; i++) {
-		const struct run_lane *lane = &r->lanes.all[i];
-
-		if (lane->room > 0 && lane->class == class)
-			run_order_wait(&r->lanes.takers, lane->taker, run_lane_rank(r, lane, now));
-	}
-	r->lanes.takers.pace = run_each_second(r);
-	r->lanes.nturns = run_order_deal(&r->lanes.takers, room, RUN_TURNS);
-	choose_probes(r, class, now);
-	run_exact_chosen(r, first->exact, room);
+	n = gather(r, &b, store_db_now(r->o.store));
+	choose_of(r, (const struct candidate *)(void *)b.data, n, room);
+	buf_free(&b);
 }

@@ -205,13 +205,22 @@ look_timer(void *arg)
 
 /* --- which lanes may be asked --------------------------------------------------------------------------------------------------------- */
 
-/* Tasks of a handler that could start beside those that are here; INT_MAX: nothing but the slots limits them. */
-int
-run_claim_handler_room(const struct run *r, int handler)
+static int
+handler_room(const struct run *r, int handler)
 {
 	int room = run_guard_room(r, handler), limit = run_limit(r, handler), left = limit - r->handlers[handler].busy;
 
+	if (r->handlers[handler].barred || !exec_ready(&r->env, &r->conf->handlers[handler]))
+		return 0;
 	return limit > 0 && left < room ? left : room;
+}
+
+/* Asked once for all lanes: there may be thousands. */
+void
+run_claim_rooms(struct run *r)
+{
+	for (int i = 0; i < r->conf->nhandlers; i++)
+		r->handlers[i].room = handler_room(r, i);
 }
 
 int
@@ -223,15 +232,14 @@ run_claim_lane_room(const struct run *r, const struct run_lane *lane)
 		return 0;
 	if (lane->handler < 0)
 		return exact;
-	if (r->handlers[lane->handler].barred || !exec_ready(&r->env, &r->conf->handlers[lane->handler]))
-		return 0;
-	room = run_claim_handler_room(r, lane->handler);
+	room = r->handlers[lane->handler].room;
 	return room < exact ? room : exact;
 }
 
 static bool
-any_open(const struct run *r)
+any_open(struct run *r)
 {
+	run_claim_rooms(r);
 	for (int i = 0; i < r->lanes.n; i++)
 		if (run_claim_lane_room(r, &r->lanes.all[i]) > 0)
 			return true;
@@ -244,10 +252,13 @@ any_open(const struct run *r)
 static void
 heads_move(struct run *r, const struct store_stepped *s)
 {
+	struct run_lane *lane = NULL;
+
 	for (int i = 0; i < s->ntasks; i++) {
 		const struct store_claimed *c = &s->tasks[i];
-		struct run_lane *lane = run_lane_find(r, c->row.lane);
 
+		if (i == 0 || c->row.lane != s->tasks[i - 1].row.lane)
+			lane = run_lane_find(r, c->row.lane);
 		if (lane == NULL)
 			continue;
 		run_lane_took(r, lane, c, c->turn < 0 || s->full[c->turn]);
@@ -277,14 +288,33 @@ probe_reheat(struct run *r, const struct store_probe *p, bool was_hot)
 	struct run_lane *lane = run_lane_find(r, p->lane);
 	struct run_head *head = lane != NULL ? run_lane_head(lane, p->prio) : NULL;
 
-	if (r->o.wake != NULL)
-		wake_lane_ready(r->o.wake, p->lane); /* more than we could take: the others may know */
 	if (lane == NULL)
 		return;
 	if (head != NULL && was_hot)
 		head->hot = true;
 	else if (p->prio != STORE_PRIO_FIRST || lane->nheads == 0)
 		lane->news = true;
+}
+
+/* There is more than we could take, and others may know.  When all are busy the bell of one lane is enough, whose ring will be heard later: a
+ * bell is that of many lanes, and each of them that is empty costs who hears it a turn.  We know, and do not hear our own. */
+static void
+tell_others(struct run *r, const bool *full)
+{
+	bool waiting = wake_workers_waiting(r->o.wake);
+	int n = 0;
+
+	for (int i = r->lanes.nprobes - 1; i >= 0 && (n == 0 || waiting); i--) {
+		int32_t lane = r->lanes.probes[i].lane;
+
+		if (!full[r->lanes.probes[i].turn])
+			continue;
+		wake_lane_ready(r->o.wake, lane);
+		r->lanes.own[(uint32_t)lane % WAKE_LANES]++;
+		n++;
+	}
+	if (n > 0)
+		wake_workers_ring(r->o.wake);
 }
 
 /* How many turns were full. */
@@ -298,8 +328,8 @@ turns_reheat(struct run *r, const struct store_stepped *s)
 			probe_reheat(r, &r->lanes.probes[i], r->lanes.were_hot[i]);
 	for (int i = 0; i < r->lanes.nturns; i++)
 		n += s->full[i];
-	if (n > 0 && r->o.wake != NULL)
-		wake_workers_ring(r->o.wake);
+	if (r->o.wake != NULL)
+		tell_others(r, s->full);
 	return n;
 }
 

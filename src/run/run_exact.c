@@ -68,10 +68,11 @@ run_exact_of(struct run *r, struct span queue, struct span ordering_key)
 int
 run_exact_room(const struct run *r, const struct run_lane *lane)
 {
-	int64_t now = clock_now();
+	int64_t now;
 
 	if (lane->exact < 0)
 		return INT_MAX;
+	now = clock_now();
 	if (r->exact.all[lane->exact].rest > now || lane->rest > now)
 		return 0;
 	return r->conf->work.slots - r->count[RUN_QUEUED] - r->count[RUN_RUNNING];

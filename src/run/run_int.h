@@ -78,8 +78,6 @@ struct run_lane {
 	int handler; /* index in conf->handlers; -1: none, its tasks are claimed to be buried when nobody else has one */
 	bool paused;
 	bool news;     /* its bell rang: it may hold what no look saw */
-	int room;      /* tasks of it that may be taken, when that was asked last */
-	int class;     /* at that time: lanes of a class are asked together */
 	uint32_t rung; /* count of its bell when last heard */
 	int prio;      /* of what it held last */
 	int64_t used;  /* clock_now(): asked, or rung for */
@@ -98,6 +96,7 @@ struct run_lanes {
 	struct run_takers takers;   /* sorted by key */
 	uint32_t heard[WAKE_LANES]; /* every bell, to notice lanes that are not known yet */
 	uint8_t known[WAKE_LANES];
+	uint32_t own[WAKE_LANES]; /* of what the bells rang, what this worker did */
 	struct loop_fd *bell;
 	struct loop_timer *look; /* when to read the lanes again */
 	int32_t look_after;      /* where the next look begins: 0, unless the last one could not show all */
@@ -158,8 +157,10 @@ struct run_step {
 struct run_handler {
 	int busy; /* tasks of it queued and running */
 	int queued;
-	int limit;                   /* 0: none of its own */
-	bool barred;                 /* it was not let in, and its pause is being written: nothing of it is started */
+	int limit;   /* 0: none of its own */
+	int room;    /* tasks of it that could start beside those that are here, when that was asked last;
+				        INT_MAX: nothing but the slots limits them */
+	bool barred; /* it was not let in, and its pause is being written: nothing of it is started */
 	struct guard_handler *guard; /* null: nobody guards */
 	struct guard_rule rule;
 	struct list limits; /* struct run_task, those whose time runs; the first is due first */
@@ -307,7 +308,7 @@ void run_claim_open(struct run *r);
 void run_claim_close(struct run *r);
 void run_claim_stop(struct run *r);   /* draining: deaf and not hungry */
 void run_claim_listen(struct run *r); /* hears the bells of known lanes */
-int run_claim_handler_room(const struct run *r, int handler);
+void run_claim_rooms(struct run *r);  /* before those of lanes: what each handler has */
 int run_claim_lane_room(const struct run *r, const struct run_lane *lane); /* 0: not to be asked; INT_MAX: no limit */
 void run_claim_answered(struct run *r, const struct store_stepped *s);
 void run_claim_rest(struct run *r); /* hungry or not; looks when it is due */

@@ -117,7 +117,8 @@ run_lane_bells(const struct run *r, int32_t number)
 {
 	if (r->o.wake == NULL)
 		return 0;
-	return wake_lane_ready_count(r->o.wake, number) + wake_lane_lower_count(r->o.wake, number);
+	return wake_lane_ready_count(r->o.wake, number) + wake_lane_lower_count(r->o.wake, number) -
+	       r->lanes.own[(uint32_t)number % WAKE_LANES];
 }
 
 /* --- those that a look tells of in any case --------------------------------------------------------------------------------------------------------- */

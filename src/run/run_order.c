@@ -62,13 +62,13 @@ is_before(const struct run_taker *a, const struct run_taker *b)
 
 /* The clock of those below is the least that one of them was served; whoever is behind it had nothing, and is lifted. */
 static void
-lift(struct run_takers *t, bool queues)
+lift(struct run_takers *t)
 {
 	for (int i = 0; i < t->n; i++) {
 		struct run_taker *x = &t->all[i];
-		int64_t clock = queues ? t->clock : t->all[x->queue].clock;
+		int64_t clock = is_queue(t, x) ? t->clock : t->all[x->queue].clock;
 
-		if (x->waits && is_queue(t, x) == queues && x->served < clock)
+		if (x->waits && x->served < clock)
 			x->served = clock;
 	}
 }
@@ -251,8 +251,7 @@ run_order_next(struct run_takers *t)
 {
 	struct run_taker *x;
 
-	lift(t, true);
-	lift(t, false);
+	lift(t);
 	advance(t);
 	x = pick(t);
 	return x != NULL ? (int)(x - t->all) : -1;

@@ -109,6 +109,15 @@ wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry)
 	bell_hungry(w, WAKE_WORKERS + acceptor, hungry);
 }
 
+bool
+wake_workers_waiting(const struct wake *w)
+{
+	for (int i = 0; i < WAKE_WORKERS / 64; i++)
+		if (atomic_load(&w->shared->hungry[i]) != 0)
+			return true;
+	return false;
+}
+
 void
 wake_workers_ring(struct wake *w)
 {

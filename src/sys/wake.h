@@ -23,6 +23,7 @@ struct wake *wake_new(void) MUSTCHECK;
 int wake_worker_fd(const struct wake *w, int worker); /* readable after a ring */
 void wake_worker_hungry(
     struct wake *w, int worker, bool hungry); /* only hungry workers are rung; a ring makes them not hungry */
+bool wake_workers_waiting(const struct wake *w); /* one is hungry */
 void wake_workers_ring(struct wake *w);
 int wake_acceptor_fd(const struct wake *w, int acceptor);
 void wake_acceptor_hungry(struct wake *w, int acceptor, bool hungry);

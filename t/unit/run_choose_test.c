@@ -278,6 +278,70 @@ test_gone(void)
 	mem_free(&r.lanes.takers.all);
 }
 
+/* A bell is shared: who rings for what he left tells the others, and does not take it for news of his own. */
+static void
+test_bells(void)
+{
+	struct store_stepped s = { .status = STORE_OK, .full = (bool[]){ true, false } };
+
+	begin(16);
+	r.o.wake = wake_new();
+	ASSERT(r.o.wake != NULL);
+	r.exact.asked = -1;
+	r.lanes.looking = true;
+	head(lane(1), 0, 0);
+	lane(2)->lane = 1 + WAKE_LANES;
+	run_choose(&r);
+	is_int(r.lanes.nturns, 1, "one lane is asked");
+	run_claim_answered(&r, &s);
+	is_int(wake_lane_ready_count(r.o.wake, 1), 1, "it has more than was taken: its bell rings");
+	run_claim_listen(&r);
+	ok(run_lane_hot(&lanes[0]), "it is asked again");
+	ok(!run_lane_hot(&lanes[1]), "who shares its bell is not");
+	run_choose(&r);
+	s.full = (bool[]){ false, false };
+	run_claim_answered(&r, &s);
+	run_claim_listen(&r);
+	ok(!run_lane_hot(&lanes[0]), "when all is taken it is not asked any more");
+	wake_lane_ready(r.o.wake, 1);
+	run_claim_listen(&r);
+	ok(run_lane_hot(&lanes[0]) && run_lane_hot(&lanes[1]), "when somebody else rings it may be for both");
+}
+
+static int
+rings(const bool *full)
+{
+	uint32_t n = 0;
+
+	for (int32_t i = 0; i < WAKE_LANES; i++)
+		n -= wake_lane_ready_count(r.o.wake, i);
+	run_claim_answered(&r, &(struct store_stepped){ .status = STORE_OK, .full = full });
+	for (int32_t i = 0; i < WAKE_LANES; i++)
+		n += wake_lane_ready_count(r.o.wake, i);
+	return (int)n;
+}
+
+/* Of many lanes with more than was taken the bell of one is enough while all are busy: they look later. */
+static void
+test_few_bells(void)
+{
+	bool full[RUN_TURNS];
+
+	begin(1024);
+	r.o.wake = wake_new();
+	ASSERT(r.o.wake != NULL);
+	r.exact.asked = -1;
+	for (int i = 1; i < LANES; i++)
+		head(lane(i), 0, 0);
+	run_choose(&r);
+	is_int(r.lanes.nturns, RUN_TURNS, "many lanes are asked");
+	memset(full, 1, sizeof(full));
+	is_int(rings(full), 1, "when others are busy one bell rings");
+	wake_worker_hungry(r.o.wake, 1, true);
+	ok(rings(full) >= RUN_TURNS, "when one waits all do");
+	is_int(rings(full), 1, "and when it was rung, one");
+}
+
 int
 main(void)
 {
@@ -287,5 +351,7 @@ main(void)
 	test_turns();
 	test_closed();
 	test_gone();
+	test_bells();
+	test_few_bells();
 	return done();
 }

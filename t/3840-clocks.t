@@ -90,6 +90,7 @@ SKIP: {
 			ok($t->log_wait(qr/the clock of the database was set.*by=-?\d+/, 30, from => $from), 'it is noticed');
 			kill 'CONT', $worker;
 			wait_for(sub { $pg->psql("select count(*) from taskq.worker where seen between now() - interval '1 s' and now() + interval '1 s'") == 1 }, 30, 'a heartbeat');
+			ok($t->log_wait(qr/role=worker.*the clock of postgres moved against ours/, 30, from => $from), 'which tells it to the worker');
 			is($t->wait_final($t->submit('noop', {}))->{status}, 'succeeded', 'others run');
 			write_file("$runs/open", '');
 			is_deeply([map { my $end = $t->wait_final($_); "$end->{status} $end->{attempts}" } @tasks], [('succeeded 1') x 3], 'what ran goes on');

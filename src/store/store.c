@@ -218,6 +218,7 @@ store_learned(struct store *s, const struct store_server *v)
 	const struct store_server *old = &s->server;
 	bool moved =
 	    old->version != 0 && (old->epoch.system != v->epoch.system || old->epoch.timeline != v->epoch.timeline);
+	bool set = old->version != 0 && health_clock_moved(old, v);
 	const char *trouble;
 	char why[sizeof(s->unhealthy)];
 
@@ -225,9 +226,9 @@ store_learned(struct store *s, const struct store_server *v)
 		log_info("postgres", log_int("version", v->version), log_str("database", v->database),
 		    log_int("schema", v->schema),
 		    log_str("through", v->pooled ? "a pooler: each transaction brings its settings" : NULL));
-	/* who is only greeted has no later look that could take it back */
-	s->steady = old->version == 0 || s->health == NULL || !health_clock_moved(old, v);
-	if (!s->steady)
+	/* who has no later look that could take it back judges nothing by it */
+	s->steady = !set || s->health == NULL;
+	if (set)
 		log_warning("the clock of postgres moved against ours", log_seconds("by", v->clock - old->clock));
 	if (moved)
 		log_warning("postgres is another cluster or timeline", log_int("timeline", v->epoch.timeline));

@@ -2,9 +2,11 @@
  *
  * A connection may last for weeks, and what was true when it was greeted may not be: settings are reloaded, clocks are set, a newer
  * program migrates the schema, the keeper that makes partitions is stopped.  The first three functions judge and do nothing
- * else.  Logs nothing; store_learned() tells.  Next: store_hello.c.
+ * else.  A worker has no such look, and learns the clock by its heartbeats.  Logs a clock that was set; store_learned() tells the rest.  Next: store_hello.c.
  */
 #include <stdio.h>
+
+#include "log/log.h"
 
 #include "store/store_int.h"
 
@@ -63,6 +65,13 @@ look_later(struct health *h)
 	loop_timer_set(h->timer, store_not_ready(h->store) == NULL ? LOOK_EVERY : LOOK_AGAIN);
 }
 
+/* A slow answer tells less than is known, unless the clock was set. */
+static bool
+tells_more(const struct store_server *old, const struct store_server *v)
+{
+	return v->clock_within <= PRECISE || health_clock_moved(old, v);
+}
+
 /* Who cannot be asked is told by the connections. */
 static void
 on_look(struct request *r)
@@ -75,7 +84,7 @@ on_look(struct request *r)
 	MAGIC_CHECK(h, HEALTH_MAGIC);
 	if (r->status == STORE_OK) {
 		hello_take_again(r, &v, &when);
-		if (v.clock_within > PRECISE && !health_clock_moved(old, &v)) {
+		if (!tells_more(old, &v)) {
 			v.clock = old->clock;
 			v.clock_within = old->clock_within;
 		}
@@ -86,6 +95,22 @@ on_look(struct request *r)
 	if (!pool_closing(r->pool))
 		look_later(h);
 	request_free(&r);
+}
+
+void
+health_clock_told(struct store *s, int64_t clock, const struct hello_time *when)
+{
+	struct store_server v = s->server;
+
+	if (s->health != NULL || v.version == 0) /* a look judges by what it found the last time */
+		return;
+	hello_clock(&v, clock, when);
+	if (!tells_more(&s->server, &v))
+		return;
+	if (health_clock_moved(&s->server, &v))
+		log_warning("the clock of postgres moved against ours", log_seconds("by", v.clock - s->server.clock));
+	s->server.clock = v.clock;
+	s->server.clock_within = v.clock_within;
 }
 
 static void

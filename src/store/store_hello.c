@@ -104,6 +104,13 @@ hello_ask_again(struct request *r, const struct store *s)
 		(void)request_stmt(r, SQL_HELLO_SYSTEM);
 }
 
+void
+hello_clock(struct store_server *v, int64_t clock, const struct hello_time *when)
+{
+	v->clock = clock - (when->sent + when->answered) / 2;
+	v->clock_within = (when->answered - when->sent) / 2;
+}
+
 static void
 read_facts(const PGresult *res, struct store_server *v, const struct hello_time *when)
 {
@@ -114,9 +121,7 @@ read_facts(const PGresult *res, struct store_server *v, const struct hello_time 
 	v->fsync = col_bool(res, 0, SQL_HELLO_FSYNC);
 	v->full_page_writes = col_bool(res, 0, SQL_HELLO_FULL_PAGE_WRITES);
 	v->synchronous_commit = col_bool(res, 0, SQL_HELLO_SYNCHRONOUS_COMMIT);
-	/* the clock was read at some moment between sending and answering */
-	v->clock = col_time(res, 0, SQL_HELLO_CLOCK) - (when->sent + when->answered) / 2;
-	v->clock_within = (when->answered - when->sent) / 2;
+	hello_clock(v, col_time(res, 0, SQL_HELLO_CLOCK), when);
 	database = col_span(res, 0, SQL_HELLO_DATABASE);
 	snprintf(v->database, sizeof(v->database), "%.*s", (int)database.len, database.ptr);
 }

@@ -191,6 +191,8 @@ void hello_settle(struct wire *w, const struct store *s, const char *purpose, co
 /* Behind a pooler: whether a server that was started at another time than the one greeted has answered.  Who greeted knows nothing then of the
  * life of the cluster, and the store remembers nothing until it has learned it anew. */
 bool hello_elsewhere(struct store *s, struct store_server *v, const struct wire *w) MUSTCHECK;
+/* The clock was read at some moment between sending and answering. */
+void hello_clock(struct store_server *v, int64_t clock, const struct hello_time *when);
 /* The facts that may change while a connection lasts; behind a pooler the life of the cluster is one of them. */
 void hello_ask_again(struct request *r, const struct store *s);
 void hello_take_again(const struct request *r, struct store_server *v, const struct hello_time *when);
@@ -209,6 +211,9 @@ const char *health_lie(const struct store_server *v) MUSTCHECK;
 bool health_clock_moved(const struct store_server *old, const struct store_server *now) MUSTCHECK;
 /* Null, or what keeps a server that can be used from being called ready; may write to `why`. */
 const char *health_trouble(const struct store_server *v, bool steady, char *why, size_t size) MUSTCHECK;
+
+/* A statement told the clock of the database: whoever does not look again in another way goes by it from now on. */
+void health_clock_told(struct store *s, int64_t clock, const struct hello_time *when);
 
 /* Looks at the server again from time to time, for connections last for weeks: sooner while something is wrong. */
 struct health;

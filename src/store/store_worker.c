@@ -123,6 +123,7 @@ store_worker_inc(const struct store *s)
 struct beating {
 	struct store_worker *worker;
 	int32_t inc; /* 0: not registered yet, then there is no row and nothing lost */
+	int64_t asked_at;
 	store_beat_fn *fn;
 	void *arg;
 };
@@ -139,6 +140,9 @@ on_beat(struct request *r)
 	MAGIC_CHECK(w, WORKER_MAGIC);
 	if (r->status == STORE_OK && g->inc != 0) {
 		b.lost = PQntuples(r->results[0]) == 0;
+		if (!b.lost)
+			health_clock_told(w->store, col_time(r->results[0], 0, SQL_WORKER_BEAT_CLOCK),
+			    &(struct hello_time){ g->asked_at, clock_now() });
 		cancelled = mem_zalloc(sizeof(*cancelled) * (size_t)(PQntuples(r->results[0]) + 1));
 		for (i = 0; i < PQntuples(r->results[0]); i++)
 			if (!col_null(r->results[0], i, SQL_WORKER_BEAT_ID))
@@ -185,6 +189,7 @@ store_beat(struct store *s, store_beat_fn *fn, void *arg)
 	ASSERT(w != NULL);
 	g->worker = w;
 	g->inc = w->inc;
+	g->asked_at = clock_now();
 	g->fn = fn;
 	g->arg = arg;
 	stmt_int4(t, g->inc);

@@ -117,25 +117,49 @@ batch_request(struct batch *b, request_fn *fn)
 	return r;
 }
 
-/* What was proposed may have been stored, so it is never proposed again, and it is remembered: a key that leads there is ours.  As long as
- * no key can have been purged since. */
+/* Who was answered meanwhile is gone, and his request with him; what hangs on it goes on by itself. */
+static void
+leave_behind(struct batch *b, bool doubt)
+{
+	int i, live = 0;
+
+	for (i = 0; i < b->n; i++) {
+		struct item *it = b->items[i];
+
+		it->doubt = it->doubt || doubt;
+		if (it->fn != NULL)
+			b->items[live++] = it;
+		else
+			verdict_gone(b->owner, it);
+	}
+	b->n = live;
+}
+
+/* A key that was stored by the first try may have been purged since. */
+static bool
+is_too_old(const struct batch *b, const struct item *it)
+{
+	const struct store *s = b->owner->store;
+	const struct id *first = it->nearlier > 0 ? &it->earlier[0] : &it->id;
+
+	return store_db_now(s) - task_id_time(first) >= s->o.conf->keys.ttl;
+}
+
+/* What was proposed may have been stored, so it is never proposed again, and it is remembered: a key that leads there is ours. */
 static bool
 renumber(struct request *r)
 {
 	struct batch *b = r->arg;
-	const struct store *s = b->owner->store;
 	struct id first;
 	struct item *it;
 	int i;
 
 	MAGIC_CHECK(b, BATCH_MAGIC);
-	for (i = 0; i < b->n; i++) {
-		it = b->items[i];
-		first = it->nearlier > 0 ? it->earlier[0] : it->id;
-		if (store_db_now(s) - task_id_time(&first) >= s->o.conf->keys.ttl)
+	leave_behind(b, true);
+	for (i = 0; i < b->n; i++)
+		if (is_too_old(b, b->items[i]))
 			return false;
-	}
-	if (!order_first_id(b->owner, &first))
+	if (b->n == 0 || !order_first_id(b->owner, &first))
 		return false;
 	for (i = 0; i < b->n; i++) {
 		it = b->items[i];
@@ -241,27 +265,17 @@ find(const struct batch *b, const struct id *id)
 	UNREACHABLE("postgres stored a task that was not sent");
 }
 
-/* Halves that go on by themselves with the ids they have, and with the doubt about an earlier try.  Who was answered meanwhile stays
- * behind. */
+/* Halves that go on by themselves with the ids they have, and with the doubt about an earlier try. */
 static void
 split(struct batch *b, bool doubt)
 {
 	struct batch *half[2];
-	int i, h, live = 0;
-	struct item *it;
+	int i, h;
 
-	for (i = 0; i < b->n; i++) {
-		it = b->items[i];
-		it->doubt = it->doubt || doubt;
-		if (it->fn != NULL) {
-			b->items[live++] = it;
-			continue;
-		}
-		verdict_gone(b->owner, it);
-	}
+	leave_behind(b, doubt);
 	for (h = 0; h < 2; h++) {
-		half[h] = batch_new(b->owner, live / 2 + 1, PATIENCE_HALF);
-		for (i = h == 0 ? 0 : live / 2; i < (h == 0 ? live / 2 : live); i++)
+		half[h] = batch_new(b->owner, b->n / 2 + 1, PATIENCE_HALF);
+		for (i = h == 0 ? 0 : b->n / 2; i < (h == 0 ? b->n / 2 : b->n); i++)
 			half[h]->items[half[h]->n++] = b->items[i];
 		if (half[h]->n > 0)
 			batch_send(half[h]);

@@ -228,6 +228,26 @@ test_deadlines(void)
 	ok(x.a.status == STORE_OK && x.a.verdict == STORE_REPLAYED, "the same again tells that it was stored");
 }
 
+/* A request belongs to its caller: after his answer a batch that goes again goes without it. */
+static void
+test_caller_gone(void)
+{
+	struct task_request r = request("sum", "[67]", 0), gone = r;
+	struct answer x, y;
+
+	proxy_order('h', "");
+	post(&gone, "gone", 300 * CLOCK_MS, &x);
+	post(&r, "stays", PATIENCE, &y);
+	pg_wait(&x.done);
+	is_int(x.a.status, STORE_UNSURE, "one of a batch is answered by its deadline");
+	gone =
+	    (struct task_request){ .payload = { (const char *)8, 8 }, .queue = { (const char *)8, 8 }, .nlabels = 99 };
+	proxy_order('r', "[67]");
+	pg_wait(&y.done);
+	ok(y.a.status == STORE_OK && y.a.verdict == STORE_ACCEPTED, "the other goes again without it");
+	is_str(pg_sql("select count(*) from taskq.task where payload = '[67]'"), "1", "and is stored once");
+}
+
 static void
 test_lock(void)
 {
@@ -351,6 +371,7 @@ main(void)
 	test_batch();
 	test_cuts();
 	test_deadlines();
+	test_caller_gone();
 	test_lock();
 	test_lock_in_doubt();
 	test_poison();

@@ -319,6 +319,11 @@ alone(struct batch *b, const struct request *r)
 		batch_fail(b, r->status == STORE_REFUSED ? STORE_FAILED : r->status, r->why);
 		return;
 	}
+	if (it->fn == NULL) {
+		verdict_gone(b->owner, it);
+		batch_free(b);
+		return;
+	}
 	if (wait_alone(b))
 		return;
 	item_answer_all(it, &busy);

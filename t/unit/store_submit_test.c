@@ -278,6 +278,38 @@ test_lock(void)
 	PQfinish(other);
 }
 
+/* A caller who has had his answer when the lock is met is waited for by nobody. */
+static void
+test_lock_late(void)
+{
+	PGconn *other = PQconnectdb(pg_conninfo);
+	struct task_request r = request("sum", "[66]", 0), gone = r;
+	struct answer x;
+	struct id digest = task_key_digest(SPAN("t"), SPAN("late"));
+	char text[ID_TEXT];
+
+	id_format(&digest, text);
+	pg_say(other, "begin");
+	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
+	    task_key_bucket(SPAN("t"), SPAN("late")), 0, text);
+	proxy_order('h', "");
+	post(&gone, "late", 300 * CLOCK_MS, &x);
+	pg_wait(&x.done);
+	is_int(x.a.status, STORE_UNSURE, "who asked for a locked key is answered by his deadline");
+	gone =
+	    (struct task_request){ .payload = { (const char *)8, 8 }, .queue = { (const char *)8, 8 }, .nlabels = 99 };
+	proxy_order('n', "");
+	x = *submit("sum", "[66]", "other");
+	ok(x.a.verdict == STORE_ACCEPTED, "others go on");
+	(void)pg_wait_sql("0",
+	    "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'taskqd "
+	    "submit' and state <> 'idle'");
+	pg_say(other, "rollback");
+	PQfinish(other);
+	x = *submit("sum", "[66]", "late");
+	ok(x.a.status == STORE_OK && x.a.verdict != STORE_BUSY, "and so does he, when he asks again");
+}
+
 /* The same when the line is cut as well: the neighbours do not share the doubt for long. */
 static void
 test_lock_in_doubt(void)
@@ -373,6 +405,7 @@ main(void)
 	test_deadlines();
 	test_caller_gone();
 	test_lock();
+	test_lock_late();
 	test_lock_in_doubt();
 	test_poison();
 	is_str(pg_sql("select count(*) from taskq.task t where not exists (select from taskq.ready r where t.id "

@@ -9,6 +9,8 @@
 #define TASKS_MOST 512
 #define LONG (FLIGHT_BYTES / TASKS_MOST / 2) /* of a payload or a result */
 
+#define PARTS 16 /* a row's number is its part and so many times its stretch */
+
 /* What a row is; from `ready` to `done` a task is where the greatest one tells. */
 enum part {
 	PART_TASK,
@@ -128,7 +130,7 @@ take_place(struct task_row *row, struct rest *rest, enum part place, const PGres
 		[PART_LETTER] = TASK_DEAD,
 		[PART_DONE] = TASK_SUCCEEDED - TASK_DONE_SUCCEEDED, /* and its status */
 	};
-	int64_t at = col_time(res, i, SQL_PAGE_AT);
+	int64_t at = col_time(res, i, SQL_PAGE_CREATED_AT);
 
 	if (place <= rest->place)
 		return;
@@ -163,16 +165,16 @@ take_ready(struct stretch *h, const PGresult *res, int i)
 static void
 take_error(struct task_row *row, struct rest *rest, const PGresult *res, int i)
 {
-	rest->error_at = col_time(res, i, SQL_PAGE_AT);
-	row->last_error = col_span(res, i, SQL_PAGE_MESSAGE);
-	row->error_code = col_span(res, i, SQL_PAGE_CODE);
-	row->error_class = span_of(task_class_name((enum task_class)col_int(res, i, SQL_PAGE_CLASS)));
+	rest->error_at = col_time(res, i, SQL_PAGE_CREATED_AT);
+	row->last_error = col_span(res, i, SQL_PAGE_QUEUE);
+	row->error_code = col_span(res, i, SQL_PAGE_KIND);
+	row->error_class = span_of(task_class_name((enum task_class)col_int(res, i, SQL_PAGE_STATUS)));
 }
 
 static void
 take_replay(struct rest *rest, const PGresult *res, int i)
 {
-	int64_t at = col_time(res, i, SQL_PAGE_AT);
+	int64_t at = col_time(res, i, SQL_PAGE_CREATED_AT);
 
 	if (at > rest->replayed_at)
 		rest->replayed_at = at;
@@ -239,10 +241,8 @@ place_stretches(const struct list *questions, struct task_row *rows, struct rest
 }
 
 static void
-take_part(struct stretch *h, const PGresult *res, int i)
+take_part(struct stretch *h, enum part part, const PGresult *res, int i)
 {
-	enum part part = (enum part)col_int(res, i, SQL_PAGE_PART);
-
 	ASSERT(part != PART_TASK || !h->whole);
 	h->whole = part != PART_TASK;
 	switch (part) {
@@ -272,8 +272,8 @@ take_stretches(const struct store *s, const struct list *questions, const PGresu
 	for (int i = 0; i < PQntuples(res); i++) {
 		int64_t n = col_int(res, i, SQL_PAGE_N);
 
-		ASSERT(n >= 1 && n <= nrows);
-		take_part(&made[n - 1], res, i);
+		ASSERT(n >= PARTS && n / PARTS <= nrows);
+		take_part(&made[n / PARTS - 1], (enum part)(n % PARTS), res, i);
 	}
 	for (int i = 0; i < nrows; i++)
 		if (!id_is_zero(&rows[i].id))

@@ -13,10 +13,13 @@
  * database as much as ten tasks, so where tasks are short a turn is what ends in a moment, as long as the round of all who wait
  * remains short.  Only what was taken in the end counts as served.
  */
+#include "store/store.h"
+
 #include "run/run_order.h"
 
 #define PORTIONS 64 /* a deal is made of no more than about so many */
 #define MOMENTS 300 /* in a second */
+#define ROUND 3     /* seconds: most, of turns that are larger than they must be */
 
 int64_t
 run_order_rank(int64_t submitted_at, int prio, int64_t aging)
@@ -195,19 +198,19 @@ first(const struct deal *d, struct heap *h, int turns_left)
 	return h->n > 0 ? &d->t->all[h->all[0]] : NULL;
 }
 
-/* The next turn of a deal.  False: nobody may get more. */
-static bool
+/* The next turn of a deal: whose it is.  Null: nobody may get more. */
+static struct run_taker *
 deal_turn(struct deal *d, int n, int turns, int *dealt)
 {
 	struct run_taker *queue = first(d, &d->queues, turns - *dealt), *x;
 	struct heap *groups;
 
 	if (queue == NULL)
-		return false;
+		return NULL;
 	groups = &d->groups[queue - d->t->all];
 	x = first(d, groups, turns - *dealt);
 	if (x == NULL)
-		return false;
+		return NULL;
 	if (x->turn < 0)
 		x->turn = (*dealt)++;
 	queue->turn = 0;
@@ -215,11 +218,12 @@ deal_turn(struct deal *d, int n, int turns, int *dealt)
 	queue->most += n;
 	sink(d, groups, 0);
 	sink(d, &d->queues, 0);
-	return true;
+	return x;
 }
 
 /* What is dealt at once.  At a high pace more: what ends in a moment; and when so many wait that a round of such turns would take more than
- * a second, their part of it. */
+ * some seconds, their part of it.  Then turns cut a range into parts that are equal but for the last: that one is a little short, and
+ * tells that there is no more. */
 static int
 portion_of(const struct run_takers *t, int room)
 {
@@ -227,9 +231,11 @@ portion_of(const struct run_takers *t, int room)
 
 	for (int i = 0; i < t->n; i++)
 		waiting += t->all[i].waits && !is_queue(t, &t->all[i]);
-	portion = t->pace / (waiting > MOMENTS ? waiting : MOMENTS);
+	portion = t->pace / (waiting / ROUND > MOMENTS ? waiting / ROUND : MOMENTS);
 	if (portion > most)
 		portion = most;
+	if (portion > least && portion < STORE_RANGE)
+		portion = STORE_RANGE / ((STORE_RANGE + portion - 1) / portion) + 1;
 	return portion > least ? portion : least;
 }
 
@@ -237,11 +243,16 @@ int
 run_order_deal(struct run_takers *t, int room, int turns)
 {
 	int portion = portion_of(t, room), dealt = 0;
+	struct run_taker *x, *last = NULL;
 	struct deal d;
 
 	deal_begin(&d, t);
-	while (room > 0 && deal_turn(&d, portion < room ? portion : room, turns, &dealt))
-		room -= portion < room ? portion : room;
+	for (; room > 0 && room >= portion && (x = deal_turn(&d, portion, turns, &dealt)) != NULL; room -= portion)
+		last = x;
+	if (last != NULL) { /* the rest is not worth a turn */
+		last->most += room;
+		t->all[last->queue].most += room;
+	}
 	deal_end(&d);
 	return dealt;
 }

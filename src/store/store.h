@@ -253,6 +253,7 @@ struct store_probe {
 	int prio, below;
 	struct id mark;
 };
+#define STORE_RANGE 100 /* tasks: a row of what submissions made ready is not wider */
 #define STORE_PRIO_FIRST (-32768)
 #define STORE_PRIO_END 32768
 

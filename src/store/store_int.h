@@ -85,7 +85,7 @@ void item_wake(struct store *s, const struct item *it); /* it was stored: who ru
 #define PATIENCE_MANY (50 * CLOCK_MS) /* for a lock, where others wait behind */
 #define BATCH_ITEMS 1000
 #define BATCH_BYTES_MAX (4 << 20)
-#define RANGE_WIDTH 100 /* of a usual claim: a ready row is not wider */
+#define RANGE_WIDTH STORE_RANGE
 
 /* Takes what fits from the collected and sends it.  False: no ids can be made now. */
 bool batch_begin(struct submitter *u) MUSTCHECK;

@@ -146,8 +146,8 @@ test_wide(void)
 		left[i] = 1000;
 	all_wait();
 	run_order_next(&takers);
-	dealt = run_order_deal(&takers, 10000, 64);
-	is_int(dealt, 64, "a deal has no more turns than there are places");
+	dealt = run_order_deal(&takers, 10000, 32);
+	is_int(dealt, 32, "a deal has no more turns than there are places");
 	is_int(all[0].most, 10000, "and hands out all there is room for");
 	run_order_begin(&takers);
 	is_int(run_order_next(&takers), -1, "when nobody waits it is nobody's turn");
@@ -198,19 +198,21 @@ test_pace(void)
 		left[i] = 1000;
 	all_wait();
 	run_order_next(&takers);
-	is_int(run_order_deal(&takers, 500, 64), 63, "of slow tasks a claim has as many turns as it can");
+	is_int(run_order_deal(&takers, 500, 64), 62, "of slow tasks a claim has as many turns as it can");
 	takers.pace = 30000;
 	all_wait();
-	is_int(run_order_deal(&takers, 500, 64), RUN_ORDER_TURNS + 1, "of short ones fewer");
-	is_int(all[1].most, 500 / RUN_ORDER_TURNS, "with more in each");
+	is_int(run_order_deal(&takers, 520, 64), 10, "of short ones fewer");
+	is_int(all[1].most, 51, "with more in each: half a range, and one to see its end");
+	is_int(all[10].most, 61, "the last has the rest");
 	takers.pace = 6000;
 	all_wait();
-	is_int(run_order_deal(&takers, 500, 64), 25, "as many as end in a moment");
+	is_int(run_order_deal(&takers, 500, 64), 23, "as many as end in a moment");
 	for (int i = 101; i <= 2000; i++)
 		left[i] = 1000;
 	takers.pace = 30000;
 	all_wait();
-	is_int(run_order_deal(&takers, 500, 64), 34, "but no more than leaves all who wait a turn in a second");
+	is_int(run_order_deal(&takers, 500, 64), 14, "but no more than leaves all who wait a turn in three seconds");
+	is_int(all[1].most, 34, "again in equal parts");
 	all_wait();
 	is_int(run_order_deal(&takers, 1, 64), 1, "where there is room for one, one turn");
 	is_int(all[1].most, 1, "of one task");

@@ -222,7 +222,7 @@ deal_turn(struct deal *d, int n, int turns, int *dealt)
 }
 
 /* What is dealt at once.  At a high pace more: what ends in a moment; and when so many wait that a round of such turns would take more than
- * some seconds, their part of it.  Then turns cut a range into parts that are equal but for the last: that one is a little short, and
+ * some seconds, their part of it.  Then they cut a range into parts that are equal but for the last: that one is a little short, and
  * tells that there is no more. */
 static int
 portion_of(const struct run_takers *t, int room)
@@ -232,9 +232,9 @@ portion_of(const struct run_takers *t, int room)
 	for (int i = 0; i < t->n; i++)
 		waiting += t->all[i].waits && !is_queue(t, &t->all[i]);
 	portion = t->pace / (waiting / ROUND > MOMENTS ? waiting / ROUND : MOMENTS);
-	if (portion > most)
+	if (portion >= most)
 		portion = most;
-	if (portion > least && portion < STORE_RANGE)
+	else if (portion > least && portion < STORE_RANGE)
 		portion = STORE_RANGE / ((STORE_RANGE + portion - 1) / portion) + 1;
 	return portion > least ? portion : least;
 }

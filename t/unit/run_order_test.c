@@ -201,9 +201,9 @@ test_pace(void)
 	is_int(run_order_deal(&takers, 500, 64), 62, "of slow tasks a claim has as many turns as it can");
 	takers.pace = 30000;
 	all_wait();
-	is_int(run_order_deal(&takers, 520, 64), 10, "of short ones fewer");
-	is_int(all[1].most, 51, "with more in each: half a range, and one to see its end");
-	is_int(all[10].most, 61, "the last has the rest");
+	is_int(run_order_deal(&takers, 500, 64), RUN_ORDER_TURNS, "of short ones fewer");
+	is_int(all[1].most, 500 / RUN_ORDER_TURNS, "with more in each");
+	is_int(all[RUN_ORDER_TURNS].most, 500 / RUN_ORDER_TURNS + 500 % RUN_ORDER_TURNS, "the last has the rest");
 	takers.pace = 6000;
 	all_wait();
 	is_int(run_order_deal(&takers, 500, 64), 23, "as many as end in a moment");

@@ -307,7 +307,7 @@ due_again(struct keep *k, int kind, int64_t count, int64_t next, int64_t now)
 
 	if (row->idle < 0)
 		return next >= 0 ? now + jitter(k, next) : INT64_MAX;
-	if (duty_told_of[kind] != STORE_DUE_NONE && count == 0 && (next < 0 || next >= row->idle))
+	if (duty_is_told(kind, count, next))
 		return INT64_MAX;
 	if (pause < row->busy)
 		pause = row->busy;

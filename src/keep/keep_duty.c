@@ -45,3 +45,14 @@ const enum store_due duty_told_of[DUTIES] = {
 	[DUTY_LETTERS] = STORE_DUE_CAUSES,
 	[DUTY_ESCALATE] = STORE_DUE_CAUSES,
 };
+
+/* Of causes the watch tells that they have changed, and not that time has passed. */
+bool
+duty_is_told(int kind, int64_t count, int64_t next)
+{
+	enum store_due told = duty_told_of[kind];
+
+	if (told == STORE_DUE_NONE || count != 0)
+		return false;
+	return next < 0 || (next >= duty_rows[kind].idle && told != STORE_DUE_CAUSES);
+}

@@ -41,4 +41,7 @@ extern const struct duty_row duty_rows[DUTIES];
 /* Of these, if they have found nothing, the watch tells when they are due. */
 extern const enum store_due duty_told_of[DUTIES];
 
+/* Whether that is so of one that has found `count` and is due in `next` us; negative: it knows of nothing. */
+bool duty_is_told(int kind, int64_t count, int64_t next) MUSTCHECK;
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "keep/keep.h"
+#include "keep/keep_duty.h"
 #include "log/log.h"
 #include "spool/spool.h"
 #include "store/store_dead.h"
@@ -301,6 +302,21 @@ leave(int64_t inc, uint64_t place, int n, bool spoil)
 	buf_free(&b);
 }
 
+/* Who knows when he is due needs the watch only where it tells of that. */
+static void
+test_told(void)
+{
+	int64_t hours = 7200 * CLOCK_SECOND;
+
+	ok(duty_is_told(DUTY_SWEEP, 0, -1), "who found nothing is told by the watch when there is something");
+	ok(duty_is_told(DUTY_SWEEP, 0, hours), "and when it is due, be it in hours");
+	ok(!duty_is_told(DUTY_SWEEP, 0, CLOCK_SECOND), "but not before the next watch");
+	ok(!duty_is_told(DUTY_SWEEP, 1, -1), "who found something looks again");
+	ok(duty_is_told(DUTY_ESCALATE, 0, -1), "of causes it tells that there are some");
+	ok(!duty_is_told(DUTY_ESCALATE, 0, hours), "and not that they become overdue in hours");
+	ok(!duty_is_told(DUTY_UPKEEP, 0, -1), "of upkeep it tells nothing");
+}
+
 static bool
 released_seven(void)
 {
@@ -464,6 +480,7 @@ main(void)
 	await(loop, over, "a drain does not wait for it");
 	fake_close();
 	keep_free(&k);
+	test_told();
 	test_spools(&o);
 	loop_timer_free(&fake.answer);
 	loop_free(&loop);

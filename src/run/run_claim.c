@@ -9,7 +9,7 @@
  * heads by rank, one (lane, priority) after the other; what came more urgent to a lane than all its known heads is asked first and so
  * found by any claim.  What lies between is found by a look: they come each work.poll while there is work.
  *
- * Looks.  Bells make them unnecessary on this node, other nodes' submissions are found by them.  After a claim that came back
+ * Looks.  Bells make most of them unnecessary on this node, other nodes' submissions are found by them.  After a claim that came back
  * short the next look is soon (a row that somebody else held locked was passed over) and then later and later, up to IDLE_POLLS
  * times work.poll.  A look is one query, and rests LOOK_SHARE times as long as it took, at most LOOK_REST.  One that could not show all
  * is continued after that rest, where it ended.  At rest one worker of the node looks for all, for as long as it finds nothing.
@@ -28,6 +28,7 @@
 #define LOOK_REST (5 * CLOCK_SECOND) /* most, for that reason */
 #define LOOK_KNOWN 256               /* lanes that a look tells of in any case */
 #define LOOK_AFTER (100 * CLOCK_MS)  /* later than who looked for all */
+#define RINGS 8                      /* bells that a claim rings when nobody waits */
 #define IDLE_POLLS 5
 #define IDLE_MOST (5 * CLOCK_SECOND)
 
@@ -288,29 +289,36 @@ probe_reheat(struct run *r, const struct store_probe *p, bool was_hot)
 	struct run_lane *lane = run_lane_find(r, p->lane);
 	struct run_head *head = lane != NULL ? run_lane_head(lane, p->prio) : NULL;
 
-	if (lane == NULL)
+	if (lane == NULL) { /* a look forgot it meanwhile */
+		look_within(r, 0);
 		return;
+	}
 	if (head != NULL && was_hot)
 		head->hot = true;
 	else if (p->prio != STORE_PRIO_FIRST || lane->nheads == 0)
 		lane->news = true;
+	if (p->below == STORE_PRIO_END)
+		lane->news = true; /* its end was not reached, and no head tells of what lies there */
 }
 
-/* There is more than we could take, and others may know.  When all are busy the bell of one lane is enough, whose ring will be heard later: a
- * bell is that of many lanes, and each of them that is empty costs who hears it a turn.  We know, and do not hear our own. */
+/* There is more than we could take, and others may know.  When all are busy the bells of a few lanes are enough, which will be heard later; the
+ * look after a claim from those finds the rest.  For a bell is that of many lanes, and each of them that is empty costs who hears it a turn.
+ * We know, and do not hear our own; a lane that we forgot is news to us, too. */
 static void
 tell_others(struct run *r, const bool *full)
 {
 	bool waiting = wake_workers_waiting(r->o.wake);
+	int32_t rung = -1;
 	int n = 0;
 
-	for (int i = r->lanes.nprobes - 1; i >= 0 && (n == 0 || waiting); i--) {
+	for (int i = r->lanes.nprobes - 1; i >= 0 && (n < RINGS || waiting); i--) {
 		int32_t lane = r->lanes.probes[i].lane;
 
-		if (!full[r->lanes.probes[i].turn])
+		if (lane == rung || !full[r->lanes.probes[i].turn])
 			continue;
-		wake_lane_ready(r->o.wake, lane);
-		r->lanes.own[(uint32_t)lane % WAKE_LANES]++;
+		wake_lane_ready(r->o.wake, rung = lane);
+		if (run_lane_find(r, lane) != NULL)
+			r->lanes.own[(uint32_t)lane % WAKE_LANES]++;
 		n++;
 	}
 	if (n > 0)

@@ -96,7 +96,7 @@ struct run_lanes {
 	struct run_takers takers;   /* sorted by key */
 	uint32_t heard[WAKE_LANES]; /* every bell, to notice lanes that are not known yet */
 	uint8_t known[WAKE_LANES];
-	uint32_t own[WAKE_LANES]; /* of what the bells rang, what this worker did */
+	uint32_t own[WAKE_LANES]; /* of what the bells rang, what claims of this worker did, but for exact ones */
 	struct loop_fd *bell;
 	struct loop_timer *look; /* when to read the lanes again */
 	int32_t look_after;      /* where the next look begins: 0, unless the last one could not show all */

@@ -9,7 +9,7 @@
 -- $5 to uuid             ... the greatest before: partitions outside are not opened
 -- $6 long int4           a payload or result of so many bytes is not shown
 -- result: n int8 (16 times the stretch, and the part: 0 task, 1 lane, 2 amend, 3 ready, 4 waiting, 5 lease, 6 letter, 7 done, 8 replayed, 9 error), id uuid,
---         lane int4, queue text (of an error its message), kind text (its code), grp text, ord text, prio int2, max_attempts int4,
+--         lane int4, queue text (of an error its message), kind text (its code), grp text, ord text, prio int2, max_attempts int2,
 --         created_at timestamptz (of a task; of any other part since when it is so), run_at timestamptz, options bytea, body bytea, long bool (or null),
 --         status int2 (of an error its class), run int4, attempts int4, crashes int4, hi uuid
 -- tables: task, done, dead, lease, tried, waiting, ready, amend, lane, queue, kind

@@ -1,4 +1,4 @@
--- submit_expiry: what was stored just now, or by an earlier try with the same ids, and is of no use after a time.  After submit or
+-- submit_expiry: what was stored just now, or (submit_unique) by an earlier try with the same id, and is of no use after a time.  After submit or
 -- submit_unique in the same transaction; a batch without such tasks has no such statement.
 -- $1 id uuid[]
 -- $2 at timestamptz[]    null: see in

@@ -1,5 +1,5 @@
 -- submit_later: what submit has stored just now and is not due yet.  After it in the same transaction; a batch without such tasks has no such
--- statement.  What an earlier try with the same ids has stored may have left `waiting` since: only rows of this transaction.
+-- statement.  Only rows of this transaction: what was stored before may have left `waiting` since.
 -- $1 id uuid[]
 -- result: id uuid
 -- tables: task, waiting, lane

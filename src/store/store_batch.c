@@ -161,6 +161,9 @@ renumber(struct request *r)
 			return false;
 	if (b->n == 0 || !order_first_id(b->owner, &first))
 		return false;
+	for (i = 0; i < b->n; i++)
+		if (b->owner->order_waits && order_has(b->items[i]))
+			return false;
 	for (i = 0; i < b->n; i++) {
 		it = b->items[i];
 		it->earlier = mem_resize(it->earlier, sizeof(it->id) * (size_t)(it->nearlier + 1));
@@ -169,6 +172,7 @@ renumber(struct request *r)
 	}
 	request_clear(r);
 	batch_bind(r, b);
+	r->locks_most = b->n > 1 ? LOCKS_MOST : 0;
 	return true;
 }
 

@@ -256,7 +256,8 @@ store_purge_letters(struct store *s, store_count_fn *fn, void *arg)
 	stmt_int4(t, PURGE_ROWS);
 	stmt_int8(t, s->o.conf->dead.keep);
 	stmt_int8(request_stmt(r, SQL_CAUSE_PURGE), s->o.conf->dead.keep);
-	stmt_int8(request_stmt(r, SQL_SWEEP_PURGE), s->o.conf->dead.keep);
+	if (id_is_zero(&s->letters_seen)) /* at the beginning of a walk */
+		stmt_int8(request_stmt(r, SQL_SWEEP_PURGE), s->o.conf->dead.keep);
 	request_send(keep_pool(s), r);
 }
 

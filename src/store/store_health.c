@@ -2,7 +2,8 @@
  *
  * A connection may last for weeks, and what was true when it was greeted may not be: settings are reloaded, clocks are set, a newer
  * program migrates the schema, the keeper that makes partitions is stopped.  The first three functions judge and do nothing
- * else.  A worker has no such look, and learns the clock by its heartbeats.  Logs a clock that was set; store_learned() tells the rest.  Next: store_hello.c.
+ * else.  A worker has no such look, and learns the clock by its heartbeats; a keeper needs neither, for the statements of its duties
+ * ask the server's clock.  Logs a clock that was set; store_learned() tells the rest.  Next: store_hello.c.
  */
 #include <stdio.h>
 

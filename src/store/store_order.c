@@ -38,6 +38,8 @@ order_first_id(struct submitter *u, struct id *first_r)
 {
 	struct store *s = u->store;
 
+	if (s->writer == 0)
+		return false; /* it is being asked for */
 	if (u->maker_writer != s->writer) {
 		u->maker_writer = s->writer;
 		task_id_maker_init(&u->maker, (uint32_t)s->writer,

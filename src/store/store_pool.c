@@ -28,7 +28,7 @@ struct store_pool {
 	const char *purpose;
 	struct store_conn **conns;
 	int nconns;
-	struct store_conn *next; /* is being made beside the others, for the place of one that has grown; null: none */
+	struct store_conn *next; /* is being made beside the others, for the place of one of them; null: none */
 	struct list queue;
 	int nqueued;
 	struct loop_timer *timer;
@@ -270,7 +270,7 @@ pool_is_spare(const struct store_pool *p, const struct store_conn *c)
 	return p->next == c;
 }
 
-/* The new connection takes the place of one that has grown, so that there is always one; when work has come back meanwhile, or it cannot be
+/* The new connection takes the place of one that has grown, or is not there, so that there is always one; when work has come back meanwhile, or it cannot be
  * made, all stays as it is. */
 static void
 renew(struct store_pool *p)

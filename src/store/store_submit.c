@@ -229,7 +229,7 @@ submitter_free(struct submitter **u)
 		return;
 	while ((pos = list_first(&(*u)->all)) != NULL) {
 		it = container_of(pos, struct item, all);
-		item_fail(it, it->sent ? STORE_UNSURE : STORE_FAILED, "the store is closing");
+		item_fail(it, it->sent || it->doubt ? STORE_UNSURE : STORE_FAILED, "the store is closing");
 		item_free(it);
 	}
 	item_spares_free();

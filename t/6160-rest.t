@@ -37,7 +37,7 @@ sub looks {
 	note("$what: ", join ', ', map { "$_ $n->{$_}" } sort keys %$n);
 	my $beats = join '|', qw(watch worker_beat lane_heads);
 	my $sum = 0;
-	$sum += $n->{$_} for grep { !/^(?:$beats|hello\w*|purge_\w+|dead_purge|cause_purge|upkeep)$/ } keys %$n;
+	$sum += $n->{$_} for grep { !/^(?:$beats|hello\w*|purge_\w+|\w+_purge|upkeep)$/ } keys %$n;
 	return $sum;
 }
 

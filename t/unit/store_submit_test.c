@@ -248,19 +248,28 @@ test_caller_gone(void)
 	is_str(pg_sql("select count(*) from taskq.task where payload = '[67]'"), "1", "and is stored once");
 }
 
-static void
-test_lock(void)
+/* Somebody else, who has written this key and has not committed. */
+static PGconn *
+key_held(const char *key)
 {
 	PGconn *other = PQconnectdb(pg_conninfo);
-	struct task_request r = request("sum", "[5]", 0), q = request("sum", "[55]", 0);
-	struct answer x, y, z, same, differs;
-	struct id digest = task_key_digest(SPAN("t"), SPAN("l1"));
+	struct id digest = task_key_digest(SPAN("t"), span_of(key));
 	char text[ID_TEXT];
 
 	id_format(&digest, text);
 	pg_say(other, "begin");
 	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
-	    task_key_bucket(SPAN("t"), SPAN("l1")), 0, text);
+	    task_key_bucket(SPAN("t"), span_of(key)), 0, text);
+	return other;
+}
+
+static void
+test_lock(void)
+{
+	PGconn *other = key_held("l1");
+	struct task_request r = request("sum", "[5]", 0), q = request("sum", "[55]", 0);
+	struct answer x, y, z, same, differs;
+
 	post(&r, "l0", PATIENCE, &x);
 	post(&r, "l1", PATIENCE, &y);
 	post(&r, "l1", PATIENCE, &same);
@@ -282,16 +291,10 @@ test_lock(void)
 static void
 test_lock_late(void)
 {
-	PGconn *other = PQconnectdb(pg_conninfo);
-	struct task_request r = request("sum", "[66]", 0), gone = r;
+	PGconn *other = key_held("late");
+	struct task_request gone = request("sum", "[66]", 0);
 	struct answer x;
-	struct id digest = task_key_digest(SPAN("t"), SPAN("late"));
-	char text[ID_TEXT];
 
-	id_format(&digest, text);
-	pg_say(other, "begin");
-	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
-	    task_key_bucket(SPAN("t"), SPAN("late")), 0, text);
 	proxy_order('h', "");
 	post(&gone, "late", 300 * CLOCK_MS, &x);
 	pg_wait(&x.done);
@@ -314,16 +317,10 @@ test_lock_late(void)
 static void
 test_lock_in_doubt(void)
 {
-	PGconn *other = PQconnectdb(pg_conninfo);
+	PGconn *other = key_held("w1");
 	struct task_request r = request("sum", "[65]", 0);
 	struct answer x, y, z;
-	struct id digest = task_key_digest(SPAN("t"), SPAN("w1"));
-	char text[ID_TEXT];
 
-	id_format(&digest, text);
-	pg_say(other, "begin");
-	pg_say(other, "insert into taskq.idem values ('%s', %d, '\\x%064d', '%s', 1, 1, now() + '1 day')", text,
-	    task_key_bucket(SPAN("t"), SPAN("w1")), 0, text);
 	proxy_order('r', "[65]");
 	post(&r, "w0", PATIENCE, &x);
 	post(&r, "w1", PATIENCE, &y);
